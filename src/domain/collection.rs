@@ -1,0 +1,129 @@
+//! Named collections of records, as Chroma knows them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::document::Metadata;
+
+/// What is known of one collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Collection {
+    pub name: String,
+    /// Empty when none was given.
+    pub metadata: Metadata,
+    pub space: Space,
+    /// None until the first record.
+    pub dimension: Option<usize>,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// How a collection measures distance, with Chroma's formulas: `l2` is squared, `cosine` and `ip` are one minus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Space {
+    #[default]
+    Cosine,
+    L2,
+    Ip,
+}
+
+impl Space {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Space::Cosine => "cosine",
+            Space::L2 => "l2",
+            Space::Ip => "ip",
+        }
+    }
+}
+
+/// One record on its way in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: String,
+    #[serde(default)]
+    pub document: Option<String>,
+    /// All records of a collection have one dimension.
+    pub embedding: Vec<f32>,
+    /// Flat: string, integer, float or bool values.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// One record as it is shown; the embedding stays behind unless asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredRecord {
+    pub id: String,
+    pub document: Option<String>,
+    pub metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
+}
+
+/// One record with its distance from the query, nearest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordHit {
+    #[serde(flatten)]
+    pub record: StoredRecord,
+    pub distance: f64,
+}
+
+/// Which records, in Chroma's filter language; `None` is all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecordFilter {
+    pub r#where: Option<Map<String, Value>>,
+    pub where_document: Option<Map<String, Value>>,
+}
+
+/// A page of records, in order of insertion where the backend knows it, else by id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecordPage {
+    pub offset: usize,
+    pub limit: usize,
+    pub with_embeddings: bool,
+    pub filter: RecordFilter,
+    /// Only these ids when not empty.
+    pub ids: Vec<String>,
+}
+
+/// Makes a collection name that Chroma accepts: 3 to 512 of `[a-zA-Z0-9._-]`, alphanumeric at both ends, no `..`.
+///
+/// `model` and `dataset` are joined by `_` in lower case, as the published example does.
+pub fn collection_name(model: &str, dataset: &str) -> String {
+    let joined = format!("{}_{}", model.trim(), dataset.trim()).to_lowercase();
+    let mut name = String::with_capacity(joined.len());
+    for character in joined.chars() {
+        let valid = character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+        let character = if valid { character } else { '-' };
+        let doubled = matches!(character, '.' | '-') && name.ends_with(character);
+        if !doubled && name.len() < 512 {
+            name.push(character);
+        }
+    }
+    let mut name = name.trim_matches(|edge: char| !edge.is_ascii_alphanumeric()).to_owned();
+    while name.len() < 3 {
+        name.push('x');
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_names_stay_as_published() {
+        assert_eq!(
+            collection_name("RandomForest", "sentiment_analysis_v3"),
+            "randomforest_sentiment_analysis_v3"
+        );
+    }
+
+    #[test]
+    fn odd_names_become_valid() {
+        assert_eq!(collection_name("Größe/β", "../etc"), "gr-e-_.-etc");
+        assert_eq!(collection_name("", ""), "xxx");
+        assert!(collection_name(&"a".repeat(600), "b").len() <= 512);
+    }
+}

@@ -1,0 +1,109 @@
+//! Documents with an embedding, and what a similarity search gives back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// JSON object of a document or a record.
+pub type Metadata = Map<String, Value>;
+
+/// A text with its vector. `(document_id, model_name)` is unique; storing again replaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    pub document_id: String,
+    pub content: String,
+    /// Length is the dimension of `model_name`; all values finite.
+    pub embedding: Vec<f32>,
+    pub model_name: String,
+    pub metadata: Metadata,
+}
+
+impl Document {
+    /// SHA-256 of the UTF-8 content in lower-case hex: the same in every process and language.
+    pub fn content_hash(&self) -> String {
+        content_hash(&self.content)
+    }
+}
+
+/// See [`Document::content_hash`].
+pub fn content_hash(content: &str) -> String {
+    Sha256::digest(content.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One embedding model known to a document store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingModel {
+    pub name: String,
+    pub dimension: usize,
+    pub distance: Distance,
+    /// Documents stored under it.
+    pub documents: u64,
+}
+
+/// How far two vectors lie apart; smaller is nearer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// 1 - cos, 0..2; NaN for a zero vector.
+    #[default]
+    Cosine,
+    /// Euclidean, not squared (Chroma's own `l2` is squared; see `CollectionSpace`).
+    L2,
+    /// Negative inner product, as pgvector's `<#>`.
+    Ip,
+    /// Sum of absolute differences.
+    L1,
+}
+
+impl Distance {
+    pub const ALL: [Distance; 4] = [Distance::Cosine, Distance::L2, Distance::Ip, Distance::L1];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Distance::Cosine => "cosine",
+            Distance::L2 => "l2",
+            Distance::Ip => "ip",
+            Distance::L1 => "l1",
+        }
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Distance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Distance::ALL
+            .into_iter()
+            .find(|distance| distance.as_str() == text)
+            .ok_or_else(|| format!("unknown metric '{text}' (known: cosine, l2, ip, l1)"))
+    }
+}
+
+/// A nearest-neighbour question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DocumentQuery {
+    pub model_name: String,
+    pub embedding: Vec<f32>,
+    pub limit: usize,
+    pub distance: Distance,
+}
+
+/// One answer to it, nearest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DocumentHit {
+    pub document_id: String,
+    pub model_name: String,
+    pub content: String,
+    pub metadata: Metadata,
+    /// May be NaN (a zero vector under cosine).
+    pub distance: f64,
+}

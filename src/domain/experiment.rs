@@ -1,0 +1,210 @@
+//! One experiment: what was asked for, how it stands, what came of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Small integer a person can type; unique within one store.
+pub type ExperimentId = i64;
+
+/// JSON object of named parameters, in the order they were given.
+pub type Parameters = Map<String, Value>;
+
+/// Where an experiment stands. `interrupted` is a run whose process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Queued,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+    Interrupted,
+}
+
+impl Status {
+    pub const ALL: [Status; 6] = [
+        Status::Queued,
+        Status::Running,
+        Status::Completed,
+        Status::Failed,
+        Status::Cancelled,
+        Status::Interrupted,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Queued => "queued",
+            Status::Running => "running",
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+            Status::Cancelled => "cancelled",
+            Status::Interrupted => "interrupted",
+        }
+    }
+
+    /// Nothing more will happen to it unless somebody asks.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Status::Queued | Status::Running)
+    }
+
+    /// May be put back into the queue by resume or retry.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Status::Failed | Status::Interrupted | Status::Cancelled)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Status::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+            let known = Status::ALL.map(Status::as_str).join(", ");
+            format!("unknown status '{text}' (known: {known})")
+        })
+    }
+}
+
+/// The published metrics, typed; a figure that was not measured is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    pub accuracy: Option<f64>,
+    pub precision: Option<f64>,
+    pub recall: Option<f64>,
+    pub f1_score: Option<f64>,
+    /// Seconds.
+    pub training_time_seconds: Option<f64>,
+    /// Milliseconds for one prediction.
+    pub inference_time_ms: Option<f64>,
+    /// MiB.
+    pub memory_usage_mb: Option<f64>,
+}
+
+impl Figures {
+    /// Names and values, in the published order.
+    pub fn named(&self) -> [(&'static str, Option<f64>); 7] {
+        [
+            ("accuracy", self.accuracy),
+            ("precision", self.precision),
+            ("recall", self.recall),
+            ("f1_score", self.f1_score),
+            ("training_time_seconds", self.training_time_seconds),
+            ("inference_time_ms", self.inference_time_ms),
+            ("memory_usage_mb", self.memory_usage_mb),
+        ]
+    }
+
+    /// Reads the published figures out of a results object; other keys stay in the object alone.
+    pub fn from_results(results: &Map<String, Value>) -> Self {
+        let figure = |name: &str| results.get(name).and_then(Value::as_f64);
+        Figures {
+            accuracy: figure("accuracy"),
+            precision: figure("precision"),
+            recall: figure("recall"),
+            f1_score: figure("f1_score"),
+            training_time_seconds: figure("training_time_seconds"),
+            inference_time_ms: figure("inference_time_ms"),
+            memory_usage_mb: figure("memory_usage_mb"),
+        }
+    }
+}
+
+/// What a client asks a store to create. `key` is made by the client, so that asking twice makes no twin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewExperiment {
+    pub key: Uuid,
+    pub name: String,
+    pub model_type: String,
+    pub dataset: String,
+    pub description: String,
+    pub parameters: Parameters,
+    /// `Running` for a run that starts now, `Queued` for a trial of a batch.
+    pub status: Status,
+    pub runner: String,
+    pub seed: Option<i64>,
+    pub batch_id: Option<i64>,
+    /// Index of the trial within its batch.
+    pub trial: Option<i64>,
+    /// Who runs it (host and process); none while queued and for foreign rows.
+    pub worker: Option<String>,
+    pub host: Option<String>,
+    pub command: Option<String>,
+    pub git_commit: Option<String>,
+    pub tags: Vec<String>,
+    /// The store's own clock when none.
+    pub created_at: Option<Timestamp>,
+}
+
+/// One row of `experiments`, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    pub id: ExperimentId,
+    pub key: Uuid,
+    pub name: String,
+    /// The spelling of the table; `model_name` in performance rows.
+    pub model_type: String,
+    /// Empty for rows inserted by foreign SQL that names none.
+    pub dataset: String,
+    pub description: String,
+    pub parameters: Parameters,
+    pub status: Status,
+    /// Everything the runner reported at the end; the published figures are also in `figures`.
+    pub results: Map<String, Value>,
+    #[serde(flatten)]
+    pub figures: Figures,
+    pub tags: Vec<String>,
+    pub note: String,
+    pub runner: String,
+    pub seed: Option<i64>,
+    /// Counts the tries, from 1; fences off a late writer.
+    pub attempt: i32,
+    pub batch_id: Option<i64>,
+    pub trial: Option<i64>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub heartbeat_at: Option<Timestamp>,
+    pub worker: Option<String>,
+    pub host: Option<String>,
+    pub command: Option<String>,
+    pub git_commit: Option<String>,
+    pub archived_at: Option<Timestamp>,
+    /// Why it failed, in words.
+    pub error: Option<String>,
+}
+
+impl Experiment {
+    pub fn is_simulated(&self) -> bool {
+        self.runner == "simulate"
+    }
+}
+
+/// How one attempt ended; written once per attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// A final status.
+    pub status: Status,
+    pub results: Map<String, Value>,
+    pub error: Option<String>,
+    /// The store's own clock when none.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What a person may change about an experiment afterwards.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    AddTags(Vec<String>),
+    RemoveTags(Vec<String>),
+    Note(String),
+    Archive(bool),
+}

@@ -1,0 +1,14 @@
+//! Points of a learning curve.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One measured value of one metric at one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricPoint {
+    pub name: String,
+    pub step: i64,
+    /// NaN and infinities are allowed; charts leave them out.
+    pub value: f64,
+    pub recorded_at: Timestamp,
+}

@@ -1,0 +1,12 @@
+//! Plain values of the field: experiments, batches, metrics, documents, collections. No I/O here.
+
+pub mod batch;
+pub mod collection;
+pub mod document;
+pub mod experiment;
+pub mod filter;
+pub mod metric;
+pub mod performance;
+pub mod spelling;
+pub mod table;
+pub mod text;

@@ -1,0 +1,3 @@
+//! Every role on one embedded DuckDB file.
+
+pub mod engine;

@@ -1,0 +1,54 @@
+//! The roles a database plays, as traits whose doc comments are the contract, and the backends that play them.
+
+pub mod changes;
+pub mod collections;
+pub mod documents;
+pub mod duckdb;
+pub mod error;
+pub mod experiments;
+pub mod outbox;
+pub mod queue;
+pub mod schema;
+
+pub mod chroma;
+pub mod postgres;
+
+pub use error::{ErrorKind, Result, StoreError};
+
+use std::fmt;
+use std::time::Duration;
+
+/// Which engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    DuckDb,
+    Postgres,
+    Chroma,
+}
+
+impl Backend {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Backend::DuckDb => "DuckDB",
+            Backend::Postgres => "PostgreSQL",
+            Backend::Chroma => "Chroma",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A backend that answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    pub backend: Backend,
+    /// Where it is, without secrets: a file path, or host, port and database.
+    pub place: String,
+    /// Server and extension versions, for people.
+    pub version: String,
+    pub latency: Duration,
+}

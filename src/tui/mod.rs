@@ -1,0 +1,1 @@
+//! The dashboard: one owner of state, drawn when it changed.

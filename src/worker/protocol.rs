@@ -1,0 +1,291 @@
+//! The whole conversation between the dashboard and the worker, on one page.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::domain::batch::{Batch, BatchId};
+use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, Metadata};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
+use crate::domain::filter::Field;
+use crate::domain::metric::MetricPoint;
+use crate::domain::performance::ModelSummary;
+use crate::domain::table::Table;
+
+/// Which asking an answer belongs to; grows by one with every request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The place an answer fills. A newer read of the same slot cancels the older, down to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    Experiments,
+    Detail,
+    Documents,
+    BatchFiles,
+    Batches,
+    Search,
+    Models,
+    Collections,
+    Records,
+    Analytics,
+    Sql,
+}
+
+/// Work we ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub ticket: Ticket,
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Fills a slot; the newest wins.
+    Read(Slot, Read),
+    /// Changes something; in order, never cancelled behind the user's back.
+    Write(Write),
+    /// Stops a run or a batch that this process works on, and withdraws what is queued.
+    Cancel(Cancel),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Read {
+    Experiments(ExperimentsRead),
+    /// One experiment with its curves.
+    Detail(ExperimentId),
+    /// The documents of one experiment, from its collection.
+    DocumentsOf(ExperimentId),
+    BatchFiles,
+    Batches,
+    Search(SearchRead),
+    EmbeddingModels,
+    Collections,
+    Records {
+        collection: String,
+        page: RecordPage,
+    },
+    QueryCollection {
+        collection: String,
+        text: String,
+        n_results: usize,
+        filter: Option<Map<String, Value>>,
+    },
+    ModelSummaries {
+        with_simulated: bool,
+    },
+    Sql(String),
+}
+
+/// A window of the experiments table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExperimentsRead {
+    /// In the filter language; empty for all.
+    pub filter: String,
+    pub sort: Field,
+    pub descending: bool,
+    pub offset: u64,
+    pub limit: u64,
+    pub with_archived: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchRead {
+    pub query: SearchQuery,
+    pub limit: usize,
+    pub distance: Distance,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SearchQuery {
+    /// Embedded by the built-in model and searched among its documents.
+    Text(String),
+    /// "Like this one", under its own model.
+    Document { id: String, model: String },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    LaunchBatch(PathBuf),
+    RetryBatch(BatchId),
+    StartRun(RunForm),
+    Rerun(ExperimentId),
+    Edit(Vec<ExperimentId>, Edit),
+    Remove(Vec<ExperimentId>),
+    AddDocument {
+        id: String,
+        text: String,
+    },
+    CreateCollection {
+        name: String,
+        metadata: Metadata,
+        space: Space,
+    },
+    RemoveCollection(String),
+    AddRecord {
+        collection: String,
+        id: String,
+        text: String,
+        metadata: Metadata,
+    },
+    RemoveRecords {
+        collection: String,
+        ids: Vec<String>,
+    },
+    LoadDemo,
+    /// Applies migrations to databases that hold foreign tables under our names.
+    Init,
+}
+
+/// What the new-run form asks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunForm {
+    pub name: Option<String>,
+    pub model: String,
+    pub dataset: String,
+    pub parameters: Parameters,
+    pub seed: Option<u64>,
+    pub repeat: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    Experiment(ExperimentId),
+    Batch(BatchId),
+    /// A job of this session, by the ticket that began it.
+    Job(Ticket),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The answer to a read. A stale ticket is dropped by the one who asked.
+    Answer {
+        ticket: Ticket,
+        slot: Slot,
+        result: Result<Answer, Failure>,
+    },
+    /// A write or a cancel ended: a sentence for the user, or why not.
+    Done {
+        ticket: Ticket,
+        result: Result<String, Failure>,
+    },
+    /// A job of this process moves.
+    Job(JobUpdate),
+    /// A run of this process was created or changed its state.
+    Experiment(Box<Experiment>),
+    /// Points of runs of this process, merged since the last such event.
+    Points {
+        id: ExperimentId,
+        points: Vec<MetricPoint>,
+    },
+    Batch(Batch),
+    /// A whole new picture of health.
+    Health(Vec<RoleHealth>),
+    /// Another program may have changed something: what is on screen should be read again.
+    Changed,
+    /// A line for the log.
+    Log(LogLine),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Experiments { rows: Vec<Experiment>, total: u64, offset: u64 },
+    Detail { experiment: Box<Experiment>, points: Vec<MetricPoint> },
+    Documents(Vec<StoredRecord>),
+    BatchFiles(Vec<BatchFile>),
+    Batches(Vec<Batch>),
+    Search { hits: Vec<DocumentHit>, took: Duration },
+    EmbeddingModels(Vec<EmbeddingModel>),
+    Collections(Vec<Collection>),
+    Records { collection: String, offset: usize, records: Vec<StoredRecord> },
+    RecordHits { collection: String, hits: Vec<RecordHit>, took: Duration },
+    ModelSummaries(Vec<ModelSummary>),
+    Table { table: Table, took: Duration },
+}
+
+/// A batch file in the picker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchFile {
+    pub path: PathBuf,
+    /// Its `name`, or the file's name when it cannot be read.
+    pub name: String,
+    /// One line about it ("3 trials · grid · simulate"), or what is wrong with it.
+    pub summary: Result<String, String>,
+}
+
+/// Why something failed, in the user's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub message: String,
+    pub remedy: Option<String>,
+    /// The backend is down; its health says since when.
+    pub unavailable: bool,
+}
+
+/// A longer write of this session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobUpdate {
+    pub ticket: Ticket,
+    /// "batch Sentiment v3", "run XGBoost on sentiment_v3"
+    pub what: String,
+    pub state: JobState,
+    pub done: u64,
+    /// 0 while unknown.
+    pub total: u64,
+    pub failed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    Waiting,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+/// How one role stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleHealth {
+    /// "experiments", "documents", "collections", "analytics"
+    pub role: &'static str,
+    /// "PostgreSQL", "Chroma", "DuckDB"
+    pub backend: &'static str,
+    pub state: BackendState,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum BackendState {
+    /// Not asked yet.
+    Unknown,
+    Up {
+        place: String,
+        version: String,
+        latency: Duration,
+    },
+    Down {
+        since: jiff::Timestamp,
+        why: Failure,
+        next_try: jiff::Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    pub at: jiff::Timestamp,
+    pub level: LogLevel,
+    /// Module or backend it comes from.
+    pub source: String,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
