@@ -1,0 +1,1 @@
+//! Charts: pure drawing of given data.

@@ -1,0 +1,100 @@
+//! What a tab or a popup may do beside changing itself: ask the worker, tell the user, open a popup.
+
+use jiff::Timestamp;
+use ratatui::layout::Rect;
+
+use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
+
+use super::popups::Popup;
+use super::theme::Theme;
+
+/// What `update` wants done; carried out by the loop.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    Send(Box<Request>),
+    /// To the clipboard, through the terminal (OSC 52).
+    Copy(String),
+    Suspend,
+    Quit,
+}
+
+/// How a toast is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    Plain,
+    Bad,
+}
+
+/// A line that tells a result and goes away by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Toast {
+    pub text: String,
+    pub tone: Tone,
+    pub at: Timestamp,
+}
+
+/// Handed to `update` code. Collects; the app and the loop act.
+pub struct Context<'a> {
+    /// The time of the message that is being handled.
+    pub now: Timestamp,
+    /// The room the tab was drawn in last.
+    pub area: Rect,
+    pub read_only: bool,
+    pub(super) next_ticket: &'a mut Ticket,
+    pub(super) effects: &'a mut Vec<Effect>,
+    pub(super) toasts: &'a mut Vec<Toast>,
+    pub(super) popups: &'a mut Vec<Box<dyn Popup>>,
+}
+
+impl Context<'_> {
+    /// Reads into a slot; keep the ticket in a `Remote`.
+    pub fn read(&mut self, slot: Slot, read: Read) -> Ticket {
+        self.send(Command::Read(slot, read))
+    }
+
+    /// Changes something; its result comes back as a toast. Refused in read-only mode.
+    pub fn write(&mut self, write: Write) -> Option<Ticket> {
+        if self.read_only {
+            self.toast(
+                Tone::Bad,
+                "read-only: nothing was changed (start without --read-only to change things)",
+            );
+            return None;
+        }
+        Some(self.send(Command::Write(write)))
+    }
+
+    pub fn cancel(&mut self, cancel: Cancel) -> Ticket {
+        self.send(Command::Cancel(cancel))
+    }
+
+    pub fn toast(&mut self, tone: Tone, text: impl Into<String>) {
+        self.toasts.push(Toast { text: text.into(), tone, at: self.now });
+    }
+
+    pub fn open(&mut self, popup: Box<dyn Popup>) {
+        self.popups.push(popup);
+    }
+
+    pub fn copy(&mut self, text: String) {
+        self.effects.push(Effect::Copy(text));
+    }
+
+    fn send(&mut self, command: Command) -> Ticket {
+        self.next_ticket.0 += 1;
+        let ticket = *self.next_ticket;
+        self.effects.push(Effect::Send(Box::new(Request { ticket, command })));
+        ticket
+    }
+}
+
+/// What drawing may know beside the tab itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    pub theme: &'a Theme,
+    /// The time of the last message, so that drawing reads no clock.
+    pub now: Timestamp,
+    /// Advances while something loads; spinners are drawn from it.
+    pub tick: u64,
+}

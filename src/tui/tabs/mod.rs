@@ -1,0 +1,55 @@
+//! The tabs. Adding one is a folder, a line here, a keymap section and a snapshot.
+
+use std::fmt::Debug;
+
+use crossterm::event::{KeyEvent, MouseEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::worker::protocol::Event;
+
+use super::action::Action;
+use super::context::{Context, Look};
+
+pub mod activity;
+pub mod analytics;
+pub mod collections;
+pub mod experiments;
+pub mod search;
+
+/// One screen of the dashboard. `update` code is everything that takes `&mut self`; it does no I/O and reads no clock.
+pub trait Tab: Debug {
+    /// As in the tab bar.
+    fn title(&self) -> &'static str;
+
+    /// Its section in the keymap.
+    fn section(&self) -> &'static str;
+
+    /// It became visible, or what it shows may be out of date: reads what it needs.
+    fn refresh(&mut self, cx: &mut Context<'_>);
+
+    /// An action that the app did not handle itself.
+    fn act(&mut self, action: Action, cx: &mut Context<'_>);
+
+    /// While true, keys are text for [`Tab::type_key`] and not looked up in the keymap.
+    fn is_typing(&self) -> bool {
+        false
+    }
+
+    /// A key for the text line that has the focus.
+    fn type_key(&mut self, _key: KeyEvent, _cx: &mut Context<'_>) {}
+
+    /// A click or the wheel inside `cx.area`.
+    fn mouse(&mut self, _mouse: MouseEvent, _cx: &mut Context<'_>) {}
+
+    /// Something happened. Every tab hears everything, visible or not; it takes only answers to its own tickets.
+    fn hear(&mut self, event: &Event, cx: &mut Context<'_>);
+
+    /// The actions named in the footer, the most useful first.
+    fn hints(&self) -> &'static [Action];
+
+    /// True while something is loading or moving, so that spinners turn.
+    fn is_busy(&self) -> bool;
+
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>);
+}
