@@ -1,9 +1,22 @@
 //! Settings and their layers: defaults < user < project < chosen profile < environment < flags.
 
+mod environment;
+mod layers;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+
+pub use environment::{Variables, variables};
+pub use layers::{Flags, Places, load};
+
+/// What is wrong with the settings: one line each, naming file, key and what is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
 
 /// Every setting, after all layers. `config/default.toml` documents each key.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,4 +112,28 @@ pub struct Ui {
     pub mouse: bool,
     /// File of key bindings laid over `config/keymap.toml`; none when empty.
     pub keymap: PathBuf,
+}
+
+impl Settings {
+    /// What serde cannot say about single values.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        if !self.chroma.url.starts_with("http://") && !self.chroma.url.starts_with("https://") {
+            let url = &self.chroma.url;
+            problems.push(format!("`chroma.url`: '{url}' must begin with http:// or https://"));
+        }
+        if self.postgres.port == 0 {
+            problems.push("`postgres.port`: must be 1 to 65535".to_owned());
+        }
+        if !(1..=100).contains(&self.postgres.pool_size) {
+            problems.push("`postgres.pool_size`: must be 1 to 100".to_owned());
+        }
+        if !(1..=100_000).contains(&self.simulate.steps) {
+            problems.push("`simulate.steps`: must be 1 to 100000".to_owned());
+        }
+        if self.simulate.delay_ms > 3_600_000 {
+            problems.push("`simulate.delay_ms`: must be at most 3600000 (an hour)".to_owned());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems.join("\n"))) }
+    }
 }

@@ -1,0 +1,121 @@
+//! Layers, variables and messages.
+
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn with(files: &[(&str, &str)], flags: Flags, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let (_, text) = files.iter().find(|(file, _)| *file == name)?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path)
+    };
+    let places = Places { user: place("user.toml"), project: place("labtop.toml") };
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load(&flags, &places, &variables)
+}
+
+fn servers() -> Flags {
+    Flags { profile: Some("servers".to_owned()), ..Flags::default() }
+}
+
+#[test]
+fn the_published_defaults() {
+    let settings = with(&[], Flags::default(), &[]).unwrap();
+    assert_eq!(settings.profile, "embedded");
+    assert_eq!(settings.roles.experiments, TableBackend::DuckDb);
+    assert_eq!(
+        (settings.postgres.host.as_str(), settings.postgres.port, settings.postgres.database.as_str()),
+        ("localhost", 5432, "ml_examples")
+    );
+    assert_eq!(settings.postgres.user, "ml_user");
+    assert_eq!(settings.postgres.password.expose_secret(), "ml_pass123");
+    assert_eq!(settings.chroma.url, "http://localhost:8000");
+    assert_eq!(settings.duckdb.path, PathBuf::from("./data/duckdb/ml_analytics.duckdb"));
+}
+
+#[test]
+fn later_layers_win() {
+    let files = [
+        ("user.toml", "[postgres]\nhost = 'user'\nuser = 'user'\nport = 1"),
+        (
+            "labtop.toml",
+            "[postgres]\nhost = 'project'\nuser = 'project'\n[profiles.servers.postgres]\nhost = 'profile'",
+        ),
+    ];
+    let settings = with(&files, servers(), &[("PGUSER", "environment")]).unwrap();
+    let postgres = &settings.postgres;
+    assert_eq!(
+        (postgres.host.as_str(), postgres.user.as_str(), postgres.port),
+        ("profile", "environment", 1)
+    );
+    assert_eq!(settings.roles.collections, CollectionBackend::Chroma);
+}
+
+#[test]
+fn addresses_never_choose_the_profile() {
+    let variables = [
+        ("DATABASE_URL", "postgres://me:p%40ss@db.example:6543/lab"),
+        ("CHROMA_URL", "http://c:1"),
+        ("PGHOST", "weaker"),
+    ];
+    let settings = with(&[], Flags::default(), &variables).unwrap();
+    assert_eq!(settings.profile, "embedded");
+    assert_eq!(settings.postgres.host, "db.example");
+    assert_eq!(settings.postgres.password.expose_secret(), "p@ss");
+    assert_eq!((settings.postgres.port, settings.chroma.url.as_str()), (6543, "http://c:1"));
+}
+
+#[test]
+fn a_password_of_digits_stays_text() {
+    let variables =
+        [("PGPASSWORD", "12345"), ("LABTOP__SIMULATE__STEPS", "7"), ("LABTOP__PROFILE", "servers")];
+    let settings = with(&[], Flags::default(), &variables).unwrap();
+    assert_eq!(settings.postgres.password.expose_secret(), "12345");
+    assert_eq!((settings.simulate.steps, settings.profile.as_str()), (7, "servers"));
+}
+
+#[test]
+fn unknown_keys_name_file_key_and_what_is_known() {
+    let error = with(
+        &[("labtop.toml", "[postgres]\nhots = 'x'\n[profiles.mine.ui]\ncolour = 1\n")],
+        Flags::default(),
+        &[("LABTOP__NOPE", "1")],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("labtop.toml: unknown key `postgres.hots` (known here: connect_timeout_ms,"),
+        "{error}"
+    );
+    assert!(error.contains("unknown key `ui.colour` (known here: keymap, mouse, theme)"), "{error}");
+    assert!(error.contains("environment LABTOP__NOPE: unknown key `nope`"), "{error}");
+}
+
+#[test]
+fn bad_values_name_file_key_and_what_is_accepted() {
+    let error = |text: &str| with(&[("labtop.toml", text)], Flags::default(), &[]).unwrap_err().to_string();
+    let text = error("[postgres]\nport = 'many'");
+    assert!(text.contains("labtop.toml: `postgres.port`: ") && text.contains("u16"), "{text}");
+    let text = error("[roles]\nexperiments = 'mysql'");
+    assert!(text.contains("`roles.experiments`") && text.contains("`duckdb` or `postgres`"), "{text}");
+    let text = error("[chroma]\nurl = 'localhost:8000'");
+    assert!(text.contains("must begin with http:// or https://"), "{text}");
+    let text = error("[chroma\nurl = 1");
+    assert!(text.contains("labtop.toml: ") && text.contains("line 1"), "{text}");
+    let flags = Flags { profile: Some("lab".to_owned()), ..Flags::default() };
+    let text = with(&[], flags, &[]).unwrap_err().to_string();
+    assert_eq!(text, "unknown profile 'lab' (known: embedded, servers)");
+    let text = with(&[], Flags::default(), &[("PGPORT", "x")]).unwrap_err().to_string();
+    assert_eq!(text, "environment PGPORT: 'x' is not a whole number");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let settings = with(&[], Flags::default(), &[("PGPASSWORD", "s3cret")]).unwrap();
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
