@@ -108,6 +108,77 @@ pub fn collection_name(model: &str, dataset: &str) -> String {
     name
 }
 
+/// Chroma's rules for names.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let alphanumeric = |edge: Option<char>| edge.is_some_and(|edge| edge.is_ascii_alphanumeric());
+    let rule = if !(3..=512).contains(&name.len()) {
+        "it must have 3 to 512 characters"
+    } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        "only letters, digits, '.', '_' and '-' are allowed"
+    } else if !alphanumeric(name.chars().next()) || !alphanumeric(name.chars().next_back()) {
+        "it must begin and end with a letter or a digit"
+    } else if name.contains("..") {
+        "two dots must not follow each other"
+    } else if name.parse::<std::net::Ipv4Addr>().is_ok() {
+        "it must not be an IPv4 address"
+    } else {
+        return Ok(());
+    };
+    Err(format!("'{}' cannot name a collection: {rule}", super::text::one_line(name, 100)))
+}
+
+/// What a store refuses before it touches anything: ids empty or given twice, vectors empty, of mixed dimensions or not
+/// finite, metadata that is nested or null. `dimension` is the collection's, if it has one.
+pub fn check_records(records: &[Record], dimension: Option<usize>) -> Result<(), String> {
+    let wanted = dimension.or_else(|| records.first().map(|record| record.embedding.len()));
+    let mut seen = std::collections::HashSet::new();
+    for record in records {
+        let id = &record.id;
+        if id.is_empty() {
+            return Err("a record has an empty id".to_owned());
+        }
+        if !seen.insert(id) {
+            return Err(format!("record '{id}' is given twice"));
+        }
+        if record.embedding.is_empty() {
+            return Err(format!("record '{id}' has an empty embedding"));
+        }
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != record.embedding.len()) {
+            return Err(format!(
+                "record '{id}' has {} dimensions, the collection has {wanted}",
+                record.embedding.len()
+            ));
+        }
+        if let Some(position) = record.embedding.iter().position(|value| !value.is_finite()) {
+            return Err(format!("record '{id}' has NaN or infinity at position {position} of its embedding"));
+        }
+        check_metadata(&record.metadata).map_err(|message| format!("record '{id}': {message}"))?;
+    }
+    Ok(())
+}
+
+/// Values are texts, numbers, booleans, or lists of one kind of these.
+pub fn check_metadata(metadata: &Metadata) -> Result<(), String> {
+    for (key, value) in metadata {
+        let fits = match value {
+            Value::Null | Value::Object(_) => false,
+            Value::Array(items) => items.iter().all(|item| {
+                !item.is_array()
+                    && std::mem::discriminant(item) == std::mem::discriminant(&items[0])
+                    && !item.is_null()
+                    && !item.is_object()
+            }),
+            _ => true,
+        };
+        if !fits {
+            return Err(format!(
+                "metadata `{key}` must be a text, a number, a boolean, or a list of one kind of these"
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -107,3 +107,29 @@ pub struct DocumentHit {
     /// May be NaN (a zero vector under cosine).
     pub distance: f64,
 }
+
+/// What a store refuses before it touches anything: an empty id or vector, and figures that are not finite.
+pub fn check_documents(documents: &[Document]) -> Result<(), String> {
+    for document in documents {
+        let id = &document.document_id;
+        if id.is_empty() {
+            return Err("a document has an empty id".to_owned());
+        }
+        if document.model_name.is_empty() {
+            return Err(format!("document '{id}' names no embedding model"));
+        }
+        if document.embedding.is_empty() {
+            return Err(format!("document '{id}' has an empty embedding"));
+        }
+        if let Some(position) = document.embedding.iter().position(|value| !value.is_finite()) {
+            return Err(format!(
+                "document '{id}' has NaN or infinity at position {position} of its embedding"
+            ));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    match documents.iter().find(|document| !seen.insert((&document.document_id, &document.model_name))) {
+        Some(twice) => Err(format!("document '{}' is given twice", twice.document_id)),
+        None => Ok(()),
+    }
+}

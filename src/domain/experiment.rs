@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::filter::Field;
+
 /// Small integer a person can type; unique within one store.
 pub type ExperimentId = i64;
 
@@ -207,4 +209,54 @@ pub enum Edit {
     RemoveTags(Vec<String>),
     Note(String),
     Archive(bool),
+}
+
+impl Experiment {
+    /// The value of a field as JSON; null when it is empty, and for aggregates of a curve, which need its points.
+    pub fn value(&self, field: &Field) -> Value {
+        let moment = |time: Option<Timestamp>| time.map_or(Value::Null, |time| time.to_string().into());
+        match field {
+            Field::Id => self.id.into(),
+            Field::Name => self.name.clone().into(),
+            Field::Model => self.model_type.clone().into(),
+            Field::Dataset => self.dataset.clone().into(),
+            Field::Description => self.description.clone().into(),
+            Field::Status => self.status.as_str().into(),
+            Field::Runner => self.runner.clone().into(),
+            Field::Seed => self.seed.into(),
+            Field::Batch => self.batch_id.into(),
+            Field::Attempt => self.attempt.into(),
+            Field::Note => self.note.clone().into(),
+            Field::Tag => self.tags.join(", ").into(),
+            Field::Created => moment(Some(self.created_at)),
+            Field::Started => moment(self.started_at),
+            Field::Finished => moment(self.finished_at),
+            Field::Figure(figure) => {
+                let named = self.figures.named();
+                named.iter().find(|(name, _)| *name == figure.column()).and_then(|(_, value)| *value).into()
+            }
+            Field::Param(name) => self.parameters.get(name).cloned().unwrap_or_default(),
+            Field::Metric(name) => self.results.get(name).cloned().unwrap_or_default(),
+            Field::Curve(..) => Value::Null,
+        }
+    }
+}
+
+impl Edit {
+    /// The tags after a change of tags: in the order in which they were added, each once. Other edits change none.
+    pub fn tags_after(&self, before: &[String]) -> Vec<String> {
+        let mut after = before.to_vec();
+        match self {
+            Edit::AddTags(tags) => {
+                for tag in tags {
+                    if !after.contains(tag) {
+                        after.push(tag.clone());
+                    }
+                }
+            }
+            Edit::RemoveTags(tags) => after.retain(|tag| !tags.contains(tag)),
+            Edit::Note(_) | Edit::Archive(_) => {}
+        }
+        after
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod collection;
+pub mod csv;
 pub mod document;
 pub mod experiment;
 pub mod filter;

@@ -58,3 +58,6 @@ pub struct ModelSummary {
     pub avg_inference_time: Option<f64>,
     pub experiment_count: u64,
 }
+
+/// Runner of the published example's own rows: neither simulated nor run by us.
+pub const PUBLISHED: &str = "published";

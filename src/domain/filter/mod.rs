@@ -1,5 +1,11 @@
 //! The filter language: a small typed tree that every backend compiles to bound parameters.
 
+mod lex;
+mod names;
+mod parse;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -99,9 +105,7 @@ pub enum Literal {
     Number(f64),
     Text(String),
     Bool(bool),
-    /// Seconds before now: `-7d`.
-    Ago(f64),
-    /// A date or a time, as written: `2026-01-31`.
+    /// A date, a time, or one counted from now: `2026-01-31`, `-7d`.
     Moment(jiff::Timestamp),
 }
 
