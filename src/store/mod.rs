@@ -6,6 +6,8 @@ pub mod documents;
 pub mod duckdb;
 pub mod error;
 pub mod experiments;
+pub mod filter_sql;
+pub mod migrations;
 pub mod outbox;
 pub mod queue;
 pub mod schema;

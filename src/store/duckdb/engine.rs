@@ -1,5 +1,171 @@
 //! The DuckDB file as a lease: its own threads, opened for the work at hand, let go when idle.
 
-/// Handle to one DuckDB file, shared by every role that lives in it.
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use duckdb::Connection;
+use tokio::sync::oneshot;
+
+use crate::config;
+use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
+
+use super::error::from_duckdb;
+use super::lane::{Job, Lane, Ticket};
+use super::lease::Lease;
+
+/// Handle to one DuckDB file, shared by every role that lives in it. Making it does no I/O.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    lease: Arc<Lease>,
+    idle: Duration,
+    // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
+    reader: OnceLock<Lane>,
+    writer: OnceLock<Lane>,
+}
+
+impl Engine {
+    pub fn new(settings: &config::DuckDb) -> Arc<Self> {
+        let wait = Duration::from_millis(settings.wait_ms);
+        Arc::new(Engine {
+            lease: Arc::new(Lease::new(settings.path.clone(), wait)),
+            idle: Duration::from_millis(settings.idle_ms),
+            reader: OnceLock::new(),
+            writer: OnceLock::new(),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.lease.path()
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Reads. Dropping the future interrupts the query, or skips it if it has not begun.
+    pub async fn read<T, F>(&self, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> duckdb::Result<T> + Send + 'static,
+    {
+        self.read_checked(doing, move |connection, path| {
+            work(connection).map_err(|error| from_duckdb(error, doing, path))
+        })
+        .await
+    }
+
+    /// Reads, with errors of the store's own.
+    pub async fn read_checked<T, F>(&self, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
+        let lane = self.lane(&self.reader, "duckdb-read")?;
+        let ticket = Ticket::default();
+        let unwanted = CancelOnDrop(ticket.clone());
+        let (tell, answer) = oneshot::channel();
+        let path = self.path().to_owned();
+        let work = Box::new(move |connection: Result<&Connection>| {
+            // The one who asked may be gone.
+            let _ = tell.send(connection.and_then(|connection| work(connection, &path)));
+        });
+        lane.send(Job { ticket, work }).await?;
+        let result = answer.await.unwrap_or_else(|_| Err(ended(doing)));
+        drop(unwanted);
+        result.map_err(|error| named(error, doing))
+    }
+
+    /// Writes in one transaction: committed when `work` succeeds, rolled back when it fails. Once handed over it is
+    /// carried out, whether or not anybody waits for it.
+    pub async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
+        let lane = self.lane(&self.writer, "duckdb-write")?;
+        let (tell, answer) = oneshot::channel();
+        let path = self.path().to_owned();
+        let work = Box::new(move |connection: Result<&Connection>| {
+            let _ = tell.send(connection.and_then(|connection| transaction(connection, doing, &path, work)));
+        });
+        lane.send(Job { ticket: Ticket::default(), work }).await?;
+        answer.await.unwrap_or_else(|_| Err(ended(doing))).map_err(|error| named(error, doing))
+    }
+
+    /// Writes where nothing can go wrong but DuckDB itself.
+    pub async fn write_plain<T, F>(&self, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> duckdb::Result<T> + Send + 'static,
+    {
+        self.write(doing, move |connection, path| {
+            work(connection).map_err(|error| from_duckdb(error, doing, path))
+        })
+        .await
+    }
+
+    pub async fn health(&self) -> Result<Health> {
+        let begun = Instant::now();
+        let version = self
+            .read("asking DuckDB for its version", |connection| {
+                connection.query_row("SELECT version()", [], |row| row.get::<_, String>(0))
+            })
+            .await?;
+        Ok(Health {
+            backend: Backend::DuckDb,
+            place: self.path().display().to_string(),
+            version: format!("DuckDB {}", version.trim_start_matches('v')),
+            latency: begun.elapsed(),
+        })
+    }
+
+    fn lane<'a>(&self, cell: &'a OnceLock<Lane>, name: &str) -> Result<&'a Lane> {
+        if cell.get().is_none() {
+            let lane = Lane::start(name, self.lease.clone(), self.idle)?;
+            // Somebody else may have been faster; then this thread ends at once.
+            let _ = cell.set(lane);
+        }
+        cell.get().ok_or_else(|| ended("starting a thread"))
+    }
+}
+
+fn transaction<T>(
+    connection: &Connection,
+    doing: &str,
+    path: &Path,
+    work: impl FnOnce(&Connection, &Path) -> Result<T>,
+) -> Result<T> {
+    let failed = |error| from_duckdb(error, doing, path);
+    connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+    let result = work(connection, path);
+    match result {
+        Ok(value) => {
+            connection.execute_batch("COMMIT").map_err(failed)?;
+            Ok(value)
+        }
+        Err(error) => {
+            if let Err(rollback) = connection.execute_batch("ROLLBACK") {
+                tracing::warn!("rolling back: {rollback}");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn ended(doing: &str) -> StoreError {
+    StoreError::new(ErrorKind::Backend, Backend::DuckDb, doing, "the thread that worked on it ended")
+}
+
+/// An error of opening says what it was opened for.
+fn named(error: StoreError, doing: &str) -> StoreError {
+    error.doing(doing)
+}
+
+struct CancelOnDrop(Ticket);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}

@@ -1,3 +1,17 @@
 //! Every role on one embedded DuckDB file.
 
+pub mod changes;
+pub mod collections;
+pub mod documents;
 pub mod engine;
+pub mod error;
+pub mod experiments;
+mod lane;
+mod lease;
+pub mod outbox;
+pub mod performance;
+pub mod queue;
+pub mod row;
+pub mod schema;
+mod turn;
+mod where_sql;

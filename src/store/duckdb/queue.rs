@@ -1,0 +1,193 @@
+//! Batches and their queue on DuckDB.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use duckdb::{Connection, OptionalExt, Row, params};
+use jiff::Timestamp;
+
+use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
+use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
+use crate::store::queue::BatchQueue;
+use crate::store::{Backend, ErrorKind, Result, StoreError};
+
+use super::engine::Engine;
+use super::error::from_duckdb;
+use super::experiments::{get, insert, list_of};
+use super::row::{self, micros};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Queue {
+    engine: Arc<Engine>,
+}
+
+impl Queue {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Queue { engine }
+    }
+}
+
+const BATCH: &str = "b.id, b.key::VARCHAR, b.name, b.spec::VARCHAR, b.parallel, epoch_us(b.created_at)";
+
+#[async_trait]
+impl BatchQueue for Queue {
+    async fn create_batch(&self, new: &NewBatch, trials: &[NewExperiment]) -> Result<Batch> {
+        let (new, trials) = (new.clone(), trials.to_vec());
+        self.engine
+            .write("creating batch", move |connection, path| {
+                let id = create(connection, &new, &trials)
+                    .map_err(|error| from_duckdb(error, "creating batch", path))?;
+                batch(connection, path, id)
+            })
+            .await
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Batch> {
+        self.engine.read_checked("reading batch", move |connection, path| batch(connection, path, id)).await
+    }
+
+    async fn batches(&self, limit: u64) -> Result<Vec<Batch>> {
+        self.engine
+            .read("listing batches", move |connection| {
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let sql = format!("SELECT {BATCH} FROM ml_schema.batches b ORDER BY b.id DESC LIMIT {limit}");
+                let mut statement = connection.prepare(&sql)?;
+                let mut batches = statement.query_map([], read)?.collect::<duckdb::Result<Vec<_>>>()?;
+                count(connection, &mut batches)?;
+                Ok(batches)
+            })
+            .await
+    }
+
+    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
+        let worker = worker.to_owned();
+        self.engine
+            .write("claiming from the queue", move |connection, path| {
+                let claimed = claim(connection, id, &worker)
+                    .map_err(|error| from_duckdb(error, "claiming from the queue", path))?;
+                claimed.map(|id| get(connection, path, id)).transpose()
+            })
+            .await
+    }
+
+    async fn withdraw(&self, id: BatchId) -> Result<u64> {
+        self.engine
+            .write("cancelling batch", move |connection, path| {
+                batch(connection, path, id)?;
+                let count = connection.execute(
+                    "UPDATE ml_schema.experiments SET status = 'cancelled', finished_at = ?
+                     WHERE batch_id = ? AND status = 'queued'",
+                    params![micros(Timestamp::now()), id],
+                );
+                Ok(count.map_err(|error| from_duckdb(error, "cancelling batch", path))? as u64)
+            })
+            .await
+    }
+
+    async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>> {
+        let ids = ids.to_vec();
+        self.engine
+            .write("queueing again", move |connection, path| {
+                requeue(connection, &ids).map_err(|error| from_duckdb(error, "queueing again", path))
+            })
+            .await
+    }
+}
+
+fn create(connection: &Connection, new: &NewBatch, trials: &[NewExperiment]) -> duckdb::Result<BatchId> {
+    let known = connection
+        .query_row("SELECT id FROM ml_schema.batches WHERE key = ?::UUID", [new.key.to_string()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let id: BatchId = connection.query_row(
+        "INSERT INTO ml_schema.batches (key, name, spec, parallel) VALUES (?::UUID, ?, ?::JSON, ?) RETURNING id",
+        params![new.key.to_string(), new.name, row::json_text(&new.spec), new.parallel],
+        |row| row.get(0),
+    )?;
+    for trial in trials {
+        insert(connection, &NewExperiment { batch_id: Some(id), ..trial.clone() })?;
+    }
+    Ok(id)
+}
+
+fn batch(connection: &Connection, path: &Path, id: BatchId) -> Result<Batch> {
+    let failed = |error| from_duckdb(error, "reading batch", path);
+    let sql = format!("SELECT {BATCH} FROM ml_schema.batches b WHERE b.id = ?");
+    let found = connection.query_row(&sql, [id], read).optional().map_err(failed)?;
+    let Some(found) = found else {
+        let message = format!("there is no batch {id}");
+        return Err(StoreError::new(ErrorKind::NotFound, Backend::DuckDb, "reading batch", message)
+            .remedy("`labtop batch ls` lists those there are."));
+    };
+    let mut batches = [found];
+    count(connection, &mut batches).map_err(failed)?;
+    let [batch] = batches;
+    Ok(batch)
+}
+
+fn read(row: &Row<'_>) -> duckdb::Result<Batch> {
+    Ok(Batch {
+        id: row.get(0)?,
+        key: row::uuid(row, 1)?,
+        name: row.get(2)?,
+        spec: row::object(row, 3)?,
+        parallel: row.get(4)?,
+        created_at: row::time(row, 5)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        counts: Counts::default(),
+    })
+}
+
+/// Fills in the counts of trials.
+fn count(connection: &Connection, batches: &mut [Batch]) -> duckdb::Result<()> {
+    let ids: Vec<BatchId> = batches.iter().map(|batch| batch.id).collect();
+    let mut statement = connection.prepare(&format!(
+        "SELECT batch_id, status, count(*) FROM ml_schema.experiments WHERE batch_id IN ({}) GROUP BY ALL",
+        list_of(&ids)
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, status, count): (BatchId, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if let (Some(batch), Ok(status)) =
+            (batches.iter_mut().find(|batch| batch.id == id), status.parse::<Status>())
+        {
+            batch.counts.add(status, count.unsigned_abs());
+        }
+    }
+    Ok(())
+}
+
+/// One writer at a time, in this process and between processes, so that two never get the same trial.
+fn claim(connection: &Connection, id: BatchId, worker: &str) -> duckdb::Result<Option<ExperimentId>> {
+    connection
+        .query_row(
+            "UPDATE ml_schema.experiments SET status = 'running', worker = ?, started_at = ?
+             WHERE id = (SELECT id FROM ml_schema.experiments WHERE batch_id = ? AND status = 'queued'
+                         ORDER BY trial, id LIMIT 1)
+             RETURNING id",
+            params![worker, micros(Timestamp::now()), id],
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+fn requeue(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Vec<ExperimentId>> {
+    let ids = list_of(ids);
+    connection.execute_batch(&format!("DELETE FROM experiments_performance WHERE experiment_id IN
+        (SELECT id FROM ml_schema.experiments WHERE id IN ({ids}) AND status IN ('failed', 'cancelled', 'interrupted'))"))?;
+    let mut statement = connection.prepare(&format!(
+        "UPDATE ml_schema.experiments SET status = 'queued', attempt = attempt + 1, results = '{{}}', error = NULL,
+         accuracy = NULL, precision = NULL, recall = NULL, f1_score = NULL, training_time_seconds = NULL,
+         inference_time_ms = NULL, memory_usage_mb = NULL, started_at = NULL, finished_at = NULL, worker = NULL
+         WHERE id IN ({ids}) AND status IN ('failed', 'cancelled', 'interrupted') RETURNING id"
+    ))?;
+    let mut queued =
+        statement.query_map([], |row| row.get(0))?.collect::<duckdb::Result<Vec<ExperimentId>>>()?;
+    queued.sort_unstable();
+    Ok(queued)
+}

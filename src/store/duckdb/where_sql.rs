@@ -1,0 +1,174 @@
+//! Chroma's filter language as SQL over the embedded records: same operators, same strictness, same answers.
+
+use duckdb::types::Value as DuckValue;
+use serde_json::{Map, Value};
+
+use crate::domain::collection::RecordFilter;
+
+const KNOWN: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $contains, $not_contains, $and, $or";
+const KNOWN_DOCUMENT: &str = "$contains, $not_contains, $regex, $not_regex, $and, $or";
+
+/// A condition with its bound values.
+#[derive(Debug, Default)]
+pub struct Condition {
+    pub sql: String,
+    pub values: Vec<DuckValue>,
+}
+
+/// The condition of a filter over `metadata` and `document`; or what is wrong with it.
+pub fn compile(filter: &RecordFilter) -> Result<Condition, String> {
+    let mut condition = Condition::default();
+    let mut parts = Vec::new();
+    if let Some(filter) = &filter.r#where {
+        parts.push(metadata(filter, &mut condition.values)?);
+    }
+    if let Some(filter) = &filter.where_document {
+        parts.push(document(filter, &mut condition.values)?);
+    }
+    condition.sql = if parts.is_empty() { "true".to_owned() } else { parts.join(" AND ") };
+    Ok(condition)
+}
+
+fn metadata(filter: &Map<String, Value>, values: &mut Vec<DuckValue>) -> Result<String, String> {
+    let (key, value) = single(filter, "where")?;
+    if key == "$and" || key == "$or" {
+        return combined(key, value, |inner| metadata(inner, values));
+    }
+    if key.starts_with('$') {
+        return Err(format!("unknown operator {key} (known: {KNOWN})"));
+    }
+    match value {
+        Value::Object(test) => {
+            let (operator, operand) = single(test, key)?;
+            compare(key, operator, operand, values)
+        }
+        plain => compare(key, "$eq", plain, values),
+    }
+}
+
+fn compare(
+    key: &str,
+    operator: &str,
+    operand: &Value,
+    values: &mut Vec<DuckValue>,
+) -> Result<String, String> {
+    match operator {
+        "$eq" => equal(key, operand, values),
+        "$ne" => Ok(format!("NOT {}", equal(key, operand, values)?)),
+        "$in" | "$nin" => {
+            let items = operand.as_array().filter(|items| !items.is_empty());
+            let items =
+                items.ok_or_else(|| format!("{operator} of `{key}` needs a list that is not empty"))?;
+            if items.iter().any(|item| kind(item) != kind(&items[0])) {
+                return Err(format!("{operator} of `{key}` needs values of one kind"));
+            }
+            let parts = items.iter().map(|item| equal(key, item, values)).collect::<Result<Vec<_>, _>>()?;
+            let any = format!("({})", parts.join(" OR "));
+            Ok(if operator == "$in" { any } else { format!("NOT {any}") })
+        }
+        "$gt" | "$gte" | "$lt" | "$lte" => {
+            let number = operand.as_f64().ok_or_else(|| format!("{operator} of `{key}` needs a number"))?;
+            let sign = match operator {
+                "$gt" => ">",
+                "$gte" => ">=",
+                "$lt" => "<",
+                _ => "<=",
+            };
+            let extracted = extract(key, values);
+            values.push(DuckValue::Double(number));
+            Ok(format!("coalesce({} {sign} ?, false)", as_number(&extracted)))
+        }
+        "$contains" | "$not_contains" => {
+            let extracted = extract(key, values);
+            values.push(DuckValue::Text(operand.to_string()));
+            let holds = format!(
+                "coalesce(json_contains({extracted}, ?::JSON) AND json_type({extracted_again}) = 'ARRAY', false)",
+                extracted_again = extract(key, values)
+            );
+            Ok(if operator == "$contains" { holds } else { format!("NOT {holds}") })
+        }
+        other => Err(format!("unknown operator {other} (known: {KNOWN})")),
+    }
+}
+
+/// Equal in kind and value; a record without the key is not equal.
+fn equal(key: &str, operand: &Value, values: &mut Vec<DuckValue>) -> Result<String, String> {
+    let extracted = extract(key, values);
+    match operand {
+        Value::String(text) => {
+            values.push(DuckValue::Text(Value::String(text.clone()).to_string()));
+            Ok(format!("coalesce({extracted}::VARCHAR = ?::JSON::VARCHAR, false)"))
+        }
+        Value::Bool(bool) => {
+            values.push(DuckValue::Text(bool.to_string()));
+            Ok(format!("coalesce({extracted}::VARCHAR = ?, false)"))
+        }
+        Value::Number(number) => {
+            values.push(DuckValue::Double(number.as_f64().unwrap_or(f64::NAN)));
+            Ok(format!("coalesce({} = ?, false)", as_number(&extracted)))
+        }
+        _ => Err(format!("`{key}` can be compared with a text, a number or a boolean")),
+    }
+}
+
+/// The value of a key as JSON. The key is bound, never spliced in.
+fn extract(key: &str, values: &mut Vec<DuckValue>) -> String {
+    let escaped = key.replace('~', "~0").replace('/', "~1");
+    values.push(DuckValue::Text(format!("/{escaped}")));
+    "json_extract(metadata, ?)".to_owned()
+}
+
+/// Numbers of JSON are written without quotes; texts and booleans do not become numbers.
+fn as_number(extracted: &str) -> String {
+    format!("TRY_CAST({extracted}::VARCHAR AS DOUBLE)")
+}
+
+fn document(filter: &Map<String, Value>, values: &mut Vec<DuckValue>) -> Result<String, String> {
+    let (operator, operand) = single(filter, "where_document")?;
+    if operator == "$and" || operator == "$or" {
+        return combined(operator, operand, |inner| document(inner, values));
+    }
+    let test = match operator {
+        "$contains" | "$not_contains" => "contains(document, ?)",
+        "$regex" | "$not_regex" => "regexp_matches(document, ?)",
+        other => return Err(format!("unknown operator {other} (known: {KNOWN_DOCUMENT})")),
+    };
+    let text = operand.as_str().ok_or_else(|| format!("{operator} needs a text"))?;
+    values.push(DuckValue::Text(text.to_owned()));
+    let holds = format!("coalesce({test}, false)");
+    Ok(if operator.starts_with("$not") { format!("NOT {holds}") } else { holds })
+}
+
+fn combined(
+    operator: &str,
+    parts: &Value,
+    mut compile: impl FnMut(&Map<String, Value>) -> Result<String, String>,
+) -> Result<String, String> {
+    let parts = parts.as_array().filter(|parts| !parts.is_empty());
+    let parts = parts.ok_or_else(|| format!("{operator} needs a list of filters"))?;
+    let parts = parts
+        .iter()
+        .map(|part| compile(part.as_object().ok_or_else(|| format!("{operator} needs a list of filters"))?))
+        .collect::<Result<Vec<_>, _>>()?;
+    let word = if operator == "$and" { " AND " } else { " OR " };
+    Ok(format!("({})", parts.join(word)))
+}
+
+fn single<'a>(filter: &'a Map<String, Value>, what: &str) -> Result<(&'a str, &'a Value), String> {
+    let mut entries = filter.iter();
+    match (entries.next(), entries.next()) {
+        (Some((key, value)), None) => Ok((key, value)),
+        (None, _) => Err(format!("the filter of {what} is empty: leave it out instead")),
+        _ => Err(format!("the filter of {what} has several keys: put them into {{\"$and\": [...]}}")),
+    }
+}
+
+/// Integers and floats are one kind; text, number and boolean are three.
+fn kind(value: &Value) -> u8 {
+    match value {
+        Value::String(_) => 0,
+        Value::Number(_) => 1,
+        Value::Bool(_) => 2,
+        _ => 3,
+    }
+}
