@@ -1,0 +1,100 @@
+//! `batch`: files, blocks, exit codes, cancel and retry.
+
+use serde_json::json;
+
+use crate::support::labtop::Labtop;
+
+const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/batches/published.toml");
+
+#[test]
+fn the_published_batch_prints_the_published_lines() {
+    let lab = Labtop::new();
+    let stdout = lab.ok(&["batch", "run", PUBLISHED]);
+    for (id, model) in [(1, "RandomForest"), (2, "XGBoost"), (3, "NeuralNet")] {
+        let block = format!(
+            "Starting ML experiment: {model} on sentiment_analysis_v3\nCreated experiment: {id}\nAdded 5 documents to \
+             {}_sentiment_analysis_v3\nExperiment {id} completed successfully!\nModel: {model}\n",
+            model.to_lowercase()
+        );
+        assert!(stdout.contains(&block), "{block}\n{stdout}");
+    }
+    let (_, summary) = stdout.split_once("\nExperiment Summary:\n").unwrap();
+    let header = summary.lines().next().unwrap();
+    assert_eq!(
+        header.split_whitespace().collect::<Vec<_>>(),
+        ["model", "accuracy", "training_time_seconds", "inference_time_ms"]
+    );
+    assert!(stdout.trim_end().lines().last().unwrap().starts_with("Best performing model: "), "{stdout}");
+}
+
+#[test]
+fn blocks_of_parallel_runs_do_not_mix() {
+    let lab = Labtop::new();
+    let file = lab.write(
+        "b.toml",
+        "name = 'p'\ndataset = 'd'\nparallel = 4\nseed = 1\nsteps = 5\ndelay_ms = 2\n[params]\nmodel = ['A', 'B', 'C', 'D']\n\
+         lr = [0.1, 0.2]\n",
+    );
+    let stdout = lab.ok(&["batch", "run", &file]);
+    let (blocks, _) = stdout.split_once("\nExperiment Summary:").unwrap();
+    for block in blocks.split_terminator("---\n") {
+        assert_eq!(block.lines().count(), 8, "{block}");
+        assert_eq!(block.matches("Starting ML experiment").count(), 1, "{block}");
+    }
+    let json = lab.json(&["batch", "show", "1"]);
+    assert_eq!(json["batch"]["completed"], 8);
+    let trials: Vec<_> = json["experiments"].as_array().unwrap().iter().map(|run| run["trial"].clone()).collect();
+    assert_eq!(trials, (0..8).map(|trial| json!(trial)).collect::<Vec<_>>());
+}
+
+#[test]
+fn parallelism_changes_no_result() {
+    let results = |parallel: u32| {
+        let lab = Labtop::new();
+        let text = format!(
+            "name = 'p'\ndataset = 'd'\nparallel = {parallel}\nseed = 5\nsteps = 3\n[params]\nmodel = ['A', 'B', 'C']\n"
+        );
+        let file = lab.write("b.toml", &text);
+        let json = lab.json(&["batch", "run", &file]);
+        json["experiments"].as_array().unwrap().iter().map(|run| run["results"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(results(1), results(3));
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let lab = Labtop::new();
+    let trials = lab.json(&["batch", "run", PUBLISHED, "--dry-run"]);
+    assert_eq!(trials.as_array().unwrap().len(), 3);
+    assert_eq!(trials[0]["model"], "RandomForest");
+    assert_eq!(lab.json(&["batch", "ls"]), json!([]));
+}
+
+#[test]
+fn a_bad_file_names_the_key_and_what_is_accepted() {
+    let lab = Labtop::new();
+    for (text, expected) in [
+        ("name = 'x'\ndataset = 'd'\nparalel = 2\n[params]\nmodel = 'A'\n", "paralel"),
+        ("name = 'x'\ndataset = 'd'\nparallel = 0\n[params]\nmodel = 'A'\n", "parallel"),
+        ("name = 'x'\ndataset = 'd'\nrunner = 'magic'\n[params]\nmodel = 'A'\n", "simulate"),
+        ("name = 'x'\ndataset = 'd'\n[params]\nmodel = 'A'\nlr = { uniform = [0, 1] }\n", "random"),
+        ("name = ", "line 1"),
+    ] {
+        let file = lab.write("bad.toml", text);
+        let ran = lab.run(&["batch", "run", &file]);
+        assert_eq!(ran.code, 2, "{text}: {ran:?}");
+        assert!(ran.stderr.contains("bad.toml") && ran.stderr.contains(expected), "{text}: {}", ran.stderr);
+    }
+    assert_eq!(lab.run(&["batch", "run", "missing.toml"]).code, 2);
+    assert_eq!(lab.json(&["batch", "ls"]), json!([]));
+}
+
+#[test]
+fn cancel_and_retry_of_what_does_not_exist_say_so() {
+    let lab = Labtop::new();
+    for command in ["show", "cancel", "retry"] {
+        let ran = lab.run(&["batch", command, "9"]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains('9'), "{ran:?}");
+    }
+}

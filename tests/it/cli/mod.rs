@@ -1,0 +1,7 @@
+//! The command line, run as a user would, on the embedded profile in a clean directory.
+
+mod batch;
+mod demo;
+mod errors;
+mod run;
+mod search;

@@ -1,0 +1,111 @@
+//! `run`, and what is known of an experiment afterwards.
+
+use serde_json::json;
+
+use crate::support::labtop::Labtop;
+
+const RUN: [&str; 7] =
+    ["run", "--model", "RandomForest", "--dataset", "sentiment_analysis_v3", "--seed", "7"];
+
+#[test]
+fn prints_the_published_lines() {
+    let lab = Labtop::new();
+    let stdout = lab.ok(&RUN);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(
+        lines[..5],
+        [
+            "Starting ML experiment: RandomForest on sentiment_analysis_v3",
+            "Created experiment: 1",
+            "Added 5 documents to randomforest_sentiment_analysis_v3",
+            "Experiment 1 completed successfully!",
+            "Model: RandomForest",
+        ]
+    );
+    let figure = |line: &str, before: &str, after: &str| -> f64 {
+        line.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).unwrap().parse().unwrap()
+    };
+    assert!((0.7..1.0).contains(&figure(lines[5], "Accuracy: ", "")), "{}", lines[5]);
+    assert_eq!(figure(lines[6], "Training Time: ", "s").fract(), 0.0);
+    assert!((3.0..30.0).contains(&figure(lines[7], "Inference Time: ", "ms")), "{}", lines[7]);
+    assert_eq!(lines[8..], ["---"]);
+}
+
+#[test]
+fn json_is_one_array_and_equal_seeds_give_equal_results() {
+    let lab = Labtop::new();
+    let first = lab.json(&RUN);
+    let second = lab.json(&RUN);
+    assert_eq!(first[0]["results"], second[0]["results"]);
+    assert_eq!(first[0]["accuracy"], first[0]["results"]["accuracy"]);
+    assert_ne!(first[0]["key"], second[0]["key"]);
+    assert_eq!((&first[0]["id"], &second[0]["id"]), (&json!(1), &json!(2)));
+}
+
+#[test]
+fn parameters_tags_and_repeats_are_kept() {
+    let lab = Labtop::new();
+    let runs = lab.json(&[
+        "run", "--model", "BERT", "--dataset", "d", "--name", "mine", "--description", "why", "--param", "lr=2e-5",
+        "--param", "opt=adam", "--tag", "baseline", "--repeat", "2", "--steps", "3", "--seed", "1",
+    ]);
+    assert_eq!(runs.as_array().unwrap().len(), 2);
+    assert_ne!(runs[0]["seed"], runs[1]["seed"]);
+    assert_eq!(runs[0]["parameters"], json!({ "lr": 2e-5, "opt": "adam" }));
+    let shown = lab.json(&["show", "1", "--points"]);
+    assert_eq!((&shown["name"], &shown["tags"]), (&json!("mine"), &json!(["baseline"])));
+    assert_eq!(shown["collection"], "bert_d");
+    let last = shown["points"].as_array().unwrap().iter().rfind(|point| point["name"] == "accuracy").unwrap();
+    assert_eq!((&last["step"], &last["value"]), (&json!(3), &shown["accuracy"]));
+}
+
+#[test]
+fn lists_filters_sorts_and_compares() {
+    let lab = Labtop::new();
+    for (model, lr) in [("XGBoost", "0.1"), ("NeuralNet", "0.01"), ("RandomForest", "0.001")] {
+        lab.ok(&["run", "-m", model, "-d", "d", "--param", &format!("lr={lr}"), "--seed", "3"]);
+    }
+    let models = |arguments: &[&str]| -> Vec<String> {
+        let rows = lab.json(arguments);
+        rows.as_array().unwrap().iter().map(|row| row["model_type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(models(&["ls", "--sort", "params.lr"]), ["RandomForest", "NeuralNet", "XGBoost"]);
+    assert_eq!(models(&["ls", "--sort", "-accuracy"])[2], "RandomForest");
+    assert_eq!(models(&["ls", "--filter", "params.lr < 0.05 and model != 'NeuralNet'"]), ["RandomForest"]);
+    let csv = lab.ok(&["ls", "--columns", "id,params.lr", "--format", "csv", "--sort", "id"]);
+    assert_eq!(csv, "id,params.lr\n1,0.1\n2,0.01\n3,0.001\n");
+    let diff = lab.ok(&["diff", "1", "2"]);
+    assert!(diff.contains("lr") && diff.contains("0.01") && !diff.contains("dataset"), "{diff}");
+}
+
+#[test]
+fn tags_and_deletion() {
+    let lab = Labtop::new();
+    lab.ok(&RUN);
+    lab.ok(&["tag", "1", "a", "b"]);
+    assert_eq!(lab.json(&["tag", "1", "a", "--remove"])[0]["tags"], json!(["b"]));
+    let refused = lab.run(&["rm", "1"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("--yes"), "{refused:?}");
+    assert_eq!(lab.ok(&["rm", "1", "--yes"]), "Deleted 1 experiments\n");
+    assert_eq!(lab.run(&["show", "1"]).code, 2);
+    let rows = lab.json(&["analytics", "sql", "SELECT count(*) AS n FROM experiments_performance"]);
+    assert_eq!(rows, json!([{ "n": 0 }]));
+}
+
+#[test]
+fn export_writes_every_format() {
+    let lab = Labtop::new();
+    lab.ok(&RUN);
+    for name in ["e.csv", "e.jsonl", "e.parquet"] {
+        assert_eq!(lab.ok(&["export", name]), format!("Wrote 1 experiments to {name}\n"));
+    }
+    let csv = std::fs::read_to_string(lab.folder.path().join("e.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    let line = std::fs::read_to_string(lab.folder.path().join("e.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["model_type"], "RandomForest");
+    let rows = lab.json(&["analytics", "sql", "SELECT model_type FROM read_parquet('e.parquet')"]);
+    assert_eq!(rows, json!([{ "model_type": "RandomForest" }]));
+    assert_eq!(lab.run(&["export", "e.doc"]).code, 2);
+}

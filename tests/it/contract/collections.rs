@@ -1,0 +1,250 @@
+//! The collection store: DuckDB answers as Chroma does.
+
+use labtop::domain::collection::{RecordFilter, RecordPage, Space};
+use labtop::store::ErrorKind;
+use serde_json::{Map, Value, json};
+
+use crate::support::backends::Backends;
+use crate::support::samples::{hostile, object, record};
+
+macro_rules! cases {
+    ($backend:ident) => {
+        super::suite!(
+            $backend,
+            collections_come_and_go,
+            names_keep_chromas_rules,
+            records_are_added_replaced_and_removed,
+            bad_records_add_none,
+            queries_measure_in_their_space,
+            filters_mean_the_same,
+            bad_filters_are_refused,
+            pages_and_ids,
+            hostile_texts_come_back,
+        );
+    };
+}
+cases!(duckdb);
+cases!(chroma);
+
+async fn collections_come_and_go(backends: &Backends) {
+    let store = backends.collections();
+    assert_eq!(store.list().await.unwrap(), []);
+    let metadata = object(json!({ "description": "d", "n": 3, "ok": true }));
+    let made = store.create("second", &metadata, Space::L2).await.unwrap();
+    assert_eq!((made.metadata, made.space, made.dimension, made.records), (metadata, Space::L2, None, 0));
+    store.create("first", &Map::new(), Space::Cosine).await.unwrap();
+    let names: Vec<String> = store.list().await.unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert_eq!(
+        store.create("first", &Map::new(), Space::Cosine).await.unwrap_err().kind,
+        ErrorKind::Conflict
+    );
+    store.remove("first").await.unwrap();
+    assert_eq!(store.remove("first").await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(store.get("first").await.unwrap_err().kind, ErrorKind::NotFound);
+    store.create("first", &Map::new(), Space::Ip).await.unwrap();
+    assert_eq!(store.get("first").await.unwrap().space, Space::Ip);
+}
+
+async fn names_keep_chromas_rules(backends: &Backends) {
+    let store = backends.collections();
+    for bad in ["ab", "a b c", "_abc", "abc.", "a..b", "127.0.0.1", "äbc", ""] {
+        let error = store.create(bad, &Map::new(), Space::Cosine).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{bad}: {error}");
+    }
+    store.create(&"a".repeat(512), &Map::new(), Space::Cosine).await.unwrap();
+}
+
+async fn records_are_added_replaced_and_removed(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    let records = [record("a", &[1.0, 0.0], json!({ "x": 1, "y": 2 })), record("b", &[0.0, 1.0], json!({}))];
+    assert_eq!(store.upsert("docs", &records).await.unwrap(), 2);
+    let known = store.get("docs").await.unwrap();
+    assert_eq!((known.records, known.dimension), (2, Some(2)));
+    store.upsert("docs", &[record("a", &[0.5, 0.5], json!({ "x": 7 }))]).await.unwrap();
+    let page =
+        RecordPage { limit: 10, with_embeddings: true, ids: vec!["a".to_owned()], ..RecordPage::default() };
+    let found = store.records("docs", &page).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].metadata, object(json!({ "x": 7 })), "replaced whole");
+    assert_eq!(found[0].embedding.as_deref(), Some(&[0.5, 0.5][..]));
+    let ids = ["b", "nope", "a"].map(str::to_owned);
+    let mut existing = store.existing("docs", &ids).await.unwrap();
+    existing.sort();
+    assert_eq!(existing, ["a", "b"]);
+    assert_eq!(store.remove_records("docs", &ids).await.unwrap(), 2);
+    assert_eq!(store.get("docs").await.unwrap().records, 0);
+}
+
+async fn bad_records_add_none(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    let good = || record("good", &[1.0, 0.0], json!({}));
+    for bad in [
+        record("bad", &[1.0], json!({})),
+        record("bad", &[f32::NAN, 0.0], json!({})),
+        record("bad", &[], json!({})),
+        record("bad", &[1.0, 0.0], json!({ "nested": { "a": 1 } })),
+        record("bad", &[1.0, 0.0], json!({ "null": null })),
+        record("good", &[1.0, 0.0], json!({})),
+        record("", &[1.0, 0.0], json!({})),
+    ] {
+        let error = store.upsert("docs", &[good(), bad]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+    }
+    assert_eq!(store.get("docs").await.unwrap().records, 0);
+    assert_eq!(store.upsert("nope", &[good()]).await.unwrap_err().kind, ErrorKind::NotFound);
+    store.upsert("docs", &[good()]).await.unwrap();
+    let error = store.upsert("docs", &[record("c", &[1.0, 2.0, 3.0], json!({}))]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    let error = store.query("docs", &[1.0], 1, &RecordFilter::default()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+async fn queries_measure_in_their_space(backends: &Backends) {
+    let store = backends.collections();
+    for (name, space, near, far) in [
+        ("cos", Space::Cosine, 0.0, 1.0 - 0.6),
+        ("eu-l2", Space::L2, 4.0, 20.0),
+        ("dot", Space::Ip, -2.0, -2.0),
+    ] {
+        store.create(name, &Map::new(), space).await.unwrap();
+        let none = store.query(name, &[1.0, 0.0], 5, &RecordFilter::default()).await.unwrap();
+        assert_eq!(none, []);
+        let records = [record("far", &[3.0, 4.0], json!({})), record("near", &[3.0, 0.0], json!({}))];
+        store.upsert(name, &records).await.unwrap();
+        let hits = store.query(name, &[1.0, 0.0], 5, &RecordFilter::default()).await.unwrap();
+        assert_eq!(hits.len(), 2);
+        let distance = |id: &str| hits.iter().find(|hit| hit.record.id == id).unwrap().distance;
+        assert!((distance("near") - near).abs() < 1e-5, "{name}: {}", distance("near"));
+        assert!((distance("far") - far).abs() < 1e-5, "{name}: {}", distance("far"));
+        if space != Space::Ip {
+            assert_eq!(hits[0].record.id, "near");
+        }
+        assert_eq!(store.query(name, &[1.0, 0.0], 1, &RecordFilter::default()).await.unwrap().len(), 1);
+    }
+}
+
+/// Filters, and the records that each finds of those below.
+fn filters() -> Vec<(Value, Value, &'static str)> {
+    let none = Value::Null;
+    vec![
+        (json!({ "n": 1 }), none.clone(), "a"),
+        (json!({ "n": 1.0 }), none.clone(), "a"),
+        (json!({ "n": "1" }), none.clone(), "c"),
+        (json!({ "n": { "$gt": 1 } }), none.clone(), "b"),
+        (json!({ "n": { "$lte": 2 } }), none.clone(), "ab"),
+        (json!({ "n": { "$ne": 1 } }), none.clone(), "bcd"),
+        (json!({ "n": { "$in": [1, 2] } }), none.clone(), "ab"),
+        (json!({ "n": { "$nin": [1, 2] } }), none.clone(), "cd"),
+        (json!({ "flag": true }), none.clone(), "a"),
+        (json!({ "flag": { "$eq": false } }), none.clone(), "b"),
+        (json!({ "$and": [{ "n": { "$gte": 1 } }, { "flag": true }] }), none.clone(), "a"),
+        (json!({ "$or": [{ "n": 2 }, { "text": "it's" }] }), none.clone(), "bd"),
+        (json!({ "no such": { "$ne": "x" } }), none.clone(), "abcd"),
+        (none.clone(), json!({ "$contains": "of a" }), "a"),
+        (none.clone(), json!({ "$not_contains": "of a" }), "bcd"),
+        (none.clone(), json!({ "$contains": "TEXT" }), ""),
+        (none.clone(), json!({ "$regex": "of [ab]$" }), "ab"),
+        (none.clone(), json!({ "$or": [{ "$contains": "of c" }, { "$contains": "of d" }] }), "cd"),
+        (json!({ "n": { "$gt": 0 } }), json!({ "$contains": "of b" }), "b"),
+    ]
+}
+
+async fn filters_mean_the_same(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    let records = [
+        record("a", &[1.0, 0.0], json!({ "n": 1, "flag": true })),
+        record("b", &[0.9, 0.1], json!({ "n": 2.5, "flag": false })),
+        record("c", &[0.8, 0.2], json!({ "n": "1" })),
+        record("d", &[0.7, 0.3], json!({ "text": "it's" })),
+    ];
+    let records = records.map(|mut record| {
+        // 2.5 would make the cases harder to read.
+        if record.id == "b" {
+            record.metadata.insert("n".to_owned(), json!(2));
+        }
+        record
+    });
+    store.upsert("docs", &records).await.unwrap();
+    for (on_metadata, on_document, expected) in filters() {
+        let filter = RecordFilter {
+            r#where: on_metadata.as_object().cloned(),
+            where_document: on_document.as_object().cloned(),
+        };
+        let page = RecordPage { limit: 10, filter: filter.clone(), ..RecordPage::default() };
+        let found =
+            store.records("docs", &page).await.unwrap_or_else(|error| panic!("{filter:?}: {error:?}"));
+        let mut found: Vec<String> = found.into_iter().map(|record| record.id).collect();
+        found.sort();
+        assert_eq!(found.concat(), expected, "{filter:?}");
+        let hits = store.query("docs", &[1.0, 0.0], 10, &filter).await.unwrap();
+        assert_eq!(
+            hits.iter().map(|hit| hit.record.id.as_str()).collect::<String>(),
+            expected,
+            "query {filter:?}"
+        );
+    }
+}
+
+async fn bad_filters_are_refused(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.upsert("docs", &[record("a", &[1.0], json!({ "n": 1 }))]).await.unwrap();
+    for bad in [
+        json!({ "a": 1, "b": 2 }),
+        json!({ "n": { "$like": "x" } }),
+        json!({ "n": { "$gt": "x" } }),
+        json!({ "n": { "$in": [1, "x"] } }),
+        json!({ "$and": 3 }),
+    ] {
+        let filter = RecordFilter { r#where: bad.as_object().cloned(), where_document: None };
+        let page = RecordPage { limit: 1, filter, ..RecordPage::default() };
+        let error = store.records("docs", &page).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{bad}: {error}");
+    }
+}
+
+async fn pages_and_ids(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    let records: Vec<_> =
+        (0..1200).map(|n| record(&format!("r{n:04}"), &[n as f32, 1.0], json!({ "n": n }))).collect();
+    assert_eq!(store.upsert("docs", &records).await.unwrap(), 1200);
+    let page = |offset, limit| RecordPage { offset, limit, ..RecordPage::default() };
+    let tail = store.records("docs", &page(1195, 100)).await.unwrap();
+    assert_eq!(tail.len(), 5);
+    let mut seen: Vec<String> = Vec::new();
+    for offset in (0..1200).step_by(400) {
+        seen.extend(
+            store.records("docs", &page(offset, 400)).await.unwrap().into_iter().map(|record| record.id),
+        );
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 1200, "pages neither overlap nor leave out");
+    let all = store.records("docs", &page(0, 5000)).await.unwrap();
+    assert_eq!(all.len(), 1200);
+    assert!(all[0].embedding.is_none());
+}
+
+async fn hostile_texts_come_back(backends: &Backends) {
+    let store = backends.collections();
+    let metadata = object(json!({ "text": hostile() }));
+    store.create("docs", &metadata, Space::Cosine).await.unwrap();
+    assert_eq!(store.get("docs").await.unwrap().metadata, metadata);
+    let mut odd = record(&hostile(), &[1.0, 2.0], json!({ "text": hostile(), "big": i64::MAX }));
+    odd.document = Some(hostile());
+    let mut bare = record("bare", &[1.0, 2.0], json!({}));
+    bare.document = None;
+    store.upsert("docs", &[odd.clone(), bare]).await.unwrap();
+    let page = RecordPage { limit: 10, ids: vec![hostile()], ..RecordPage::default() };
+    let found = &store.records("docs", &page).await.unwrap()[0];
+    assert_eq!((found.id.clone(), found.document.clone()), (hostile(), Some(hostile())));
+    assert_eq!(found.metadata, odd.metadata);
+    let page = RecordPage { limit: 10, ids: vec!["bare".to_owned()], ..RecordPage::default() };
+    let found = &store.records("docs", &page).await.unwrap()[0];
+    assert_eq!((found.document.clone(), found.metadata.clone()), (None, Map::new()));
+}

@@ -1,0 +1,1 @@
+//! The DuckDB engine: its lease, its migrations, its change feed.

@@ -1,0 +1,70 @@
+//! Every backend, each test with a place of its own.
+
+use std::sync::Arc;
+
+use labtop::config;
+use labtop::store::collections::CollectionStore;
+use labtop::store::documents::DocumentStore;
+use labtop::store::duckdb;
+use labtop::store::duckdb::engine::Engine;
+use labtop::store::experiments::ExperimentStore;
+use labtop::store::outbox::Outbox;
+use labtop::store::queue::BatchQueue;
+use tempfile::TempDir;
+
+/// The roles as one engine plays them; those it does not play are absent.
+pub struct Backends {
+    pub experiments: Option<Arc<dyn ExperimentStore>>,
+    pub queue: Option<Arc<dyn BatchQueue>>,
+    pub outbox: Option<Arc<dyn Outbox>>,
+    pub documents: Option<Arc<dyn DocumentStore>>,
+    pub collections: Option<Arc<dyn CollectionStore>>,
+    _folder: TempDir,
+}
+
+impl Backends {
+    pub fn experiments(&self) -> &dyn ExperimentStore {
+        self.experiments.as_deref().unwrap()
+    }
+
+    pub fn queue(&self) -> &dyn BatchQueue {
+        self.queue.as_deref().unwrap()
+    }
+
+    pub fn outbox(&self) -> &dyn Outbox {
+        self.outbox.as_deref().unwrap()
+    }
+
+    pub fn documents(&self) -> &dyn DocumentStore {
+        self.documents.as_deref().unwrap()
+    }
+
+    pub fn collections(&self) -> &dyn CollectionStore {
+        self.collections.as_deref().unwrap()
+    }
+}
+
+pub fn engine(folder: &TempDir) -> Arc<Engine> {
+    Engine::new(&config::DuckDb { path: folder.path().join("lab.duckdb"), wait_ms: 10_000, idle_ms: 50 })
+}
+
+pub async fn duckdb() -> Option<Backends> {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&folder);
+    Some(Backends {
+        experiments: Some(Arc::new(duckdb::experiments::Experiments::new(engine.clone()))),
+        queue: Some(Arc::new(duckdb::queue::Queue::new(engine.clone()))),
+        outbox: Some(Arc::new(duckdb::outbox::DuckOutbox::new(engine.clone()))),
+        documents: Some(Arc::new(duckdb::documents::Documents::new(engine.clone()))),
+        collections: Some(Arc::new(duckdb::collections::Collections::new(engine))),
+        _folder: folder,
+    })
+}
+
+pub async fn postgres() -> Option<Backends> {
+    None
+}
+
+pub async fn chroma() -> Option<Backends> {
+    None
+}

@@ -1,0 +1,68 @@
+//! Values for tests.
+
+use jiff::Timestamp;
+use labtop::domain::collection::Record;
+use labtop::domain::document::Document;
+use labtop::domain::experiment::{NewExperiment, Outcome, Status};
+use labtop::domain::metric::MetricPoint;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+pub fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+pub fn running(name: &str) -> NewExperiment {
+    NewExperiment {
+        key: Uuid::new_v4(),
+        name: name.to_owned(),
+        model_type: "BERT".to_owned(),
+        dataset: "reviews".to_owned(),
+        description: String::new(),
+        parameters: object(json!({ "learning_rate": 0.001 })),
+        status: Status::Running,
+        runner: "simulate".to_owned(),
+        seed: Some(7),
+        batch_id: None,
+        trial: None,
+        worker: Some("host:1".to_owned()),
+        host: Some("host".to_owned()),
+        command: None,
+        git_commit: None,
+        tags: Vec::new(),
+        created_at: None,
+    }
+}
+
+pub fn completed(results: Value) -> Outcome {
+    Outcome { status: Status::Completed, results: object(results), error: None, finished_at: None }
+}
+
+pub fn point(name: &str, step: i64, value: f64) -> MetricPoint {
+    let recorded_at = Timestamp::from_microsecond(1_700_000_000_123_456 + step).unwrap();
+    MetricPoint { name: name.to_owned(), step, value, recorded_at }
+}
+
+pub fn document(id: &str, model: &str, embedding: &[f32]) -> Document {
+    Document {
+        document_id: id.to_owned(),
+        content: format!("text of {id}"),
+        embedding: embedding.to_vec(),
+        model_name: model.to_owned(),
+        metadata: object(json!({ "type": "test" })),
+    }
+}
+
+pub fn record(id: &str, embedding: &[f32], metadata: Value) -> Record {
+    Record {
+        id: id.to_owned(),
+        document: Some(format!("text of {id}")),
+        embedding: embedding.to_vec(),
+        metadata: object(metadata),
+    }
+}
+
+/// What a database may hold: quotes, control and escape sequences, combining and wide characters, the largest integers.
+pub fn hostile() -> String {
+    "it's \"quoted\" \u{1b}[31m\t\r\n\u{7f} e\u{301} 日本語 🦀 %_\\ ; DROP TABLE x; --".to_owned()
+}
