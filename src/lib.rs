@@ -8,5 +8,6 @@ pub mod embed;
 pub mod ops;
 pub mod runner;
 pub mod store;
+pub mod telemetry;
 pub mod tui;
 pub mod worker;
