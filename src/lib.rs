@@ -1,1 +1,3 @@
 //! labtop
+
+pub mod embed;
