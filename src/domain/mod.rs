@@ -1,6 +1,7 @@
 //! Plain values of the field: experiments, batches, metrics, documents, collections. No I/O here.
 
 pub mod batch;
+pub mod batch_spec;
 pub mod collection;
 pub mod csv;
 pub mod document;
