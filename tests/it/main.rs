@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod architecture;
+mod compose;
 mod contract;
 mod support;
