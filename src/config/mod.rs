@@ -121,6 +121,14 @@ impl Settings {
         if !self.chroma.url.starts_with("http://") && !self.chroma.url.starts_with("https://") {
             let url = &self.chroma.url;
             problems.push(format!("`chroma.url`: '{url}' must begin with http:// or https://"));
+        } else if self
+            .chroma
+            .url
+            .split("//")
+            .nth(1)
+            .is_none_or(|host| host.trim_start_matches('/').is_empty())
+        {
+            problems.push(format!("`chroma.url`: '{}' names no host", self.chroma.url));
         }
         if self.postgres.port == 0 {
             problems.push("`postgres.port`: must be 1 to 65535".to_owned());
