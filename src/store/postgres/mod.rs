@@ -1,1 +1,184 @@
-//! The postgres backend.
+//! Experiments, batches, the outbox and documents in PostgreSQL, the last with pgvector.
+//!
+//! Everything goes through one pool. Reads are cancelled in the database when their future is dropped; writes of more than one
+//! statement run as tasks of their own, so that one that has begun is carried out.
+
+mod adopt;
+mod changes;
+mod connect;
+mod copy;
+mod documents;
+mod error;
+mod experiments;
+mod json;
+mod outbox;
+mod partition;
+mod queue;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Object, Pool};
+use tokio::sync::OnceCell;
+
+use crate::config;
+
+use super::{Backend, ErrorKind, Health, Result, StoreError};
+
+pub use changes::PgChanges;
+
+use connect::Reader;
+use schema::Part;
+
+/// A PostgreSQL database; cheap to clone. Making one does no I/O: it connects, and brings an empty or older schema up to
+/// date, at its first use.
+#[derive(Clone)]
+pub struct Pg {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: config::Postgres,
+    pool: OnceCell<Pool>,
+    /// Set once the tables of experiments are known to be there.
+    experiments_ready: OnceCell<()>,
+    /// Set once the vector extension and the tables of documents are known to be there.
+    documents_ready: OnceCell<()>,
+}
+
+impl fmt::Debug for Pg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pg").field("place", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Pg {
+    pub fn new(settings: &config::Postgres) -> Arc<Self> {
+        let shared = Shared {
+            settings: settings.clone(),
+            pool: OnceCell::new(),
+            experiments_ready: OnceCell::new(),
+            documents_ready: OnceCell::new(),
+        };
+        Arc::new(Pg { shared: Arc::new(shared) })
+    }
+
+    /// A listener on the changes that other programs make to experiments and batches. It connects at its first use.
+    pub fn changes(&self) -> PgChanges {
+        PgChanges::new(self.clone())
+    }
+
+    /// `host:port/database`.
+    fn address(&self) -> String {
+        let config::Postgres { host, port, database, .. } = &self.shared.settings;
+        format!("{host}:{port}/{database}")
+    }
+
+    /// How long to wait for one statement before giving up on the connection: the server's own limit comes first.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.shared.settings.statement_timeout_ms) + Duration::from_secs(2)
+    }
+
+    /// The same for a write that moves much.
+    fn long_patience(&self) -> Duration {
+        self.patience() * 10
+    }
+
+    fn error(&self, kind: ErrorKind, doing: &str, message: impl Into<String>) -> StoreError {
+        StoreError::new(kind, Backend::Postgres, doing, message)
+    }
+
+    /// Puts what the driver said into our words.
+    fn told(&self, doing: &str, error: tokio_postgres::Error) -> StoreError {
+        error::told(&self.shared.settings, doing, error)
+    }
+
+    async fn pool(&self) -> Result<&Pool> {
+        self.shared
+            .pool
+            .get_or_try_init(|| async { connect::pool(&self.shared.settings) })
+            .await
+            .map_err(|problem| self.error(ErrorKind::Invalid, "connecting", problem.to_string()))
+    }
+
+    /// A connection, whatever the schema.
+    async fn connection(&self, doing: &str) -> Result<Object> {
+        let pool = self.pool().await?;
+        pool.get().await.map_err(|error| error::pool(&self.shared.settings, doing, error))
+    }
+
+    /// A connection for reading, whatever the schema.
+    async fn bare_reader(&self, doing: &str) -> Result<Reader> {
+        Ok(Reader::new(self, self.connection(doing).await?))
+    }
+
+    /// A connection for reading one part of our tables.
+    async fn reader(&self, part: Part, doing: &str) -> Result<Reader> {
+        self.ready(part, doing).await?;
+        self.bare_reader(doing).await
+    }
+
+    /// A connection for writing to one part of our tables.
+    async fn writer(&self, part: Part, doing: &str) -> Result<Object> {
+        self.ready(part, doing).await?;
+        self.connection(doing).await
+    }
+
+    /// Says who answers, and in what time.
+    async fn greet(&self) -> Result<Health> {
+        let doing = "asking PostgreSQL for its version";
+        let mut reader = self.bare_reader(doing).await?;
+        let asked = Instant::now();
+        let sql = "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'vector')";
+        let row = reader.one(doing, sql, &[]).await?;
+        let latency = asked.elapsed();
+        let read = |error| self.told(doing, error);
+        let server: String = row.try_get(0).map_err(read)?;
+        let server = server.split_whitespace().next().unwrap_or_default();
+        let vector: Option<String> = row.try_get(1).map_err(read)?;
+        let vector = vector.map_or("no pgvector".to_owned(), |version| format!("pgvector {version}"));
+        Ok(Health {
+            backend: Backend::Postgres,
+            place: self.address(),
+            version: format!("PostgreSQL {server}, {vector}"),
+            latency,
+        })
+    }
+
+    /// Waits for a write of one statement, and puts what went wrong into our words.
+    async fn within<T>(
+        &self,
+        doing: &str,
+        statement: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        match tokio::time::timeout(self.patience(), statement).await {
+            Ok(answer) => answer.map_err(|error| self.told(doing, error)),
+            Err(elapsed) => Err(error::silent(&self.shared.settings, doing).source(elapsed)),
+        }
+    }
+
+    /// Runs a write of several statements in a task of its own: dropping the caller's future does not stop it half-way.
+    async fn carried_out<T: Send + 'static>(
+        &self,
+        doing: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match tokio::spawn(tokio::time::timeout(limit, work)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(elapsed)) => Err(error::silent(&self.shared.settings, doing).source(elapsed)),
+            Err(stopped) if stopped.is_cancelled() => {
+                Err(self.error(ErrorKind::Cancelled, doing, "the program is ending").source(stopped))
+            }
+            Err(panicked) => Err(self
+                .error(ErrorKind::Backend, doing, "a bug in labtop stopped it half-way; nothing was stored")
+                .source(panicked)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Batches and their queue in PostgreSQL.
+
+use async_trait::async_trait;
+
+use crate::domain::batch::{Batch, BatchId, NewBatch};
+use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
+use crate::store::queue::BatchQueue;
+use crate::store::{ErrorKind, Result, StoreError};
+
+use super::rows::{CREATED, EXPERIMENT, values};
+use super::schema::Part;
+use super::{Pg, copy, json};
+
+#[async_trait]
+impl BatchQueue for Pg {
+    async fn create_batch(&self, new: &NewBatch, trials: &[NewExperiment]) -> Result<Batch> {
+        let doing = "creating batch";
+        let (pg, new, trials) = (self.clone(), new.clone(), trials.to_vec());
+        self.carried_out(
+            doing,
+            self.long_patience(),
+            async move { pg.insert_batch(doing, &new, &trials).await },
+        )
+        .await
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Batch> {
+        let doing = "reading batch";
+        let mut reader = self.reader(Part::Experiments, doing).await?;
+        match reader.optional(doing, &counted("WHERE b.id = $1"), &[&id]).await? {
+            Some(row) => self.batch_of(doing, &row),
+            None => Err(self.no_batch(doing, id)),
+        }
+    }
+
+    async fn batches(&self, limit: u64) -> Result<Vec<Batch>> {
+        let doing = "listing batches";
+        let mut reader = self.reader(Part::Experiments, doing).await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = reader.rows(doing, &counted("ORDER BY b.id DESC LIMIT $1"), &[&limit]).await?;
+        rows.iter().map(|row| self.batch_of(doing, row)).collect()
+    }
+
+    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
+        let doing = "claiming a trial";
+        let client = self.writer(Part::Experiments, doing).await?;
+        // A row that another worker is claiming is passed over, not waited for.
+        let sql = format!(
+            "UPDATE ml_schema.experiments SET status = 'running', worker = $2, started_at = now(), heartbeat_at = now() \
+             WHERE id = (SELECT id FROM ml_schema.experiments WHERE batch_id = $1 AND status = 'queued' \
+                         ORDER BY trial, id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {EXPERIMENT}"
+        );
+        let worker = json::text(worker);
+        let claiming = async { client.query_opt(&client.prepare_cached(&sql).await?, &[&id, &worker]).await };
+        let row = self.within(doing, claiming).await?;
+        row.map(|row| self.experiment(doing, &row)).transpose()
+    }
+
+    async fn withdraw(&self, id: BatchId) -> Result<u64> {
+        let doing = "cancelling queued trials";
+        let client = self.writer(Part::Experiments, doing).await?;
+        let sql = "UPDATE ml_schema.experiments SET status = 'cancelled', finished_at = now() \
+                   WHERE batch_id = $1 AND status = 'queued'";
+        let withdrawn = self.within(doing, client.execute(sql, &[&id])).await?;
+        if withdrawn == 0 {
+            let sql = "SELECT FROM ml_schema.batches WHERE id = $1";
+            let batch = self.within(doing, client.query_opt(sql, &[&id])).await?;
+            batch.ok_or_else(|| self.no_batch(doing, id))?;
+        }
+        Ok(withdrawn)
+    }
+
+    async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>> {
+        let doing = "queueing experiments again";
+        let client = self.writer(Part::Experiments, doing).await?;
+        let retryable: Vec<&str> =
+            Status::ALL.into_iter().filter(|status| status.is_retryable()).map(Status::as_str).collect();
+        let sql = "WITH queued AS (UPDATE ml_schema.experiments SET status = 'queued', attempt = attempt + 1, results = '{}', \
+                   error = NULL, worker = NULL, started_at = NULL, finished_at = NULL, heartbeat_at = NULL \
+                   WHERE id = ANY ($1) AND status = ANY ($2) RETURNING id) SELECT id FROM queued ORDER BY id";
+        let rows = self.within(doing, client.query(sql, &[&ids, &retryable])).await?;
+        rows.iter().map(|row| self.value(doing, row, 0)).collect()
+    }
+}
+
+/// Reads batches (alias `b`) with their trials counted by status.
+fn counted(rest: &str) -> String {
+    let counts = Status::ALL.map(|status| format!("count(*) FILTER (WHERE status = '{status}') AS {status}"));
+    let names = Status::ALL.map(|status| format!("trials.{status}"));
+    format!(
+        "SELECT b.id, b.key, b.name, b.spec, b.parallel, b.created_at, {} FROM ml_schema.batches b \
+         CROSS JOIN LATERAL (SELECT {} FROM ml_schema.experiments WHERE batch_id = b.id) trials {rest}",
+        names.join(", "),
+        counts.join(", ")
+    )
+}
+
+impl Pg {
+    fn no_batch(&self, doing: &str, id: BatchId) -> StoreError {
+        self.error(ErrorKind::NotFound, doing, format!("there is no batch {id}"))
+            .remedy("`labtop batch ls` shows those there are.")
+    }
+
+    async fn insert_batch(&self, doing: &str, new: &NewBatch, trials: &[NewExperiment]) -> Result<Batch> {
+        let told = |error| self.told(doing, error);
+        let mut client = self.writer(Part::Experiments, doing).await?;
+        let now = self.now(doing, &client).await?;
+        let transaction = client.transaction().await.map_err(told)?;
+        let sql = "INSERT INTO ml_schema.batches (key, name, spec, parallel) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (key) DO NOTHING RETURNING id";
+        let parallel = i32::try_from(new.parallel).unwrap_or(i32::MAX);
+        let (name, spec) = (json::text(&new.name), json::object(&new.spec));
+        let inserted =
+            transaction.query_opt(sql, &[&new.key, &name, &spec, &parallel]).await.map_err(told)?;
+        if let Some(row) = inserted {
+            let id: BatchId = self.value(doing, &row, 0)?;
+            let target = format!("ml_schema.experiments ({})", CREATED.map(|(name, _)| name).join(", "));
+            let types = CREATED.map(|(_, kind)| kind);
+            let rows = trials.iter().map(|trial| values(trial, Some(id), now));
+            copy::rows(&transaction, &target, &types, rows).await.map_err(told)?;
+        }
+        transaction.commit().await.map_err(told)?;
+        let sql = counted("WHERE b.key = $1");
+        let row = client.query_one(&sql, &[&new.key]).await.map_err(told)?;
+        self.batch_of(doing, &row)
+    }
+}
