@@ -1,0 +1,229 @@
+//! The collection store on Chroma.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::domain::collection::{
+    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord, check_metadata, check_name,
+};
+use crate::domain::document::Metadata;
+use crate::store::collections::CollectionStore;
+use crate::store::{Backend, ErrorKind, Health, Result};
+
+use super::client::Call;
+use super::wire::{self, Known};
+use super::{Chroma, Effort, error, nothing, segment};
+
+/// Records in one answer, and ids in one question.
+const PAGE: usize = 1000;
+
+/// Collections counted at once.
+const COUNTED_AT_ONCE: usize = 8;
+
+#[async_trait]
+impl CollectionStore for Chroma {
+    async fn health(&self) -> Result<Health> {
+        let doing = "asking Chroma for its version";
+        let asked = Instant::now();
+        self.call(doing, Call::get("/api/v2/heartbeat")).await?;
+        let latency = asked.elapsed();
+        let version = self.call(doing, Call::get("/api/v2/version")).await?;
+        let tenant = &self.settings.tenant;
+        let database = &self.settings.database;
+        let path = format!("/api/v2/tenants/{}/databases/{}", segment(tenant), segment(database));
+        self.call(doing, Call::get(&path)).await.map_err(|error| match error.kind {
+            ErrorKind::NotFound => {
+                let message = format!("Chroma has no database '{database}' in tenant '{tenant}'");
+                self.error(ErrorKind::Unavailable, doing, message)
+                    .remedy("Set CHROMA_TENANT and CHROMA_DATABASE.")
+                    .source(error)
+            }
+            _ => error,
+        })?;
+        let version = match version.as_str() {
+            // Every 1.x says so.
+            Some("1.0.0") => "Chroma 1.x".to_owned(),
+            Some(version) => format!("Chroma {version}"),
+            None => "Chroma".to_owned(),
+        };
+        let place = format!("{} {tenant}/{database}", error::shown(&self.settings.url));
+        Ok(Health { backend: Backend::Chroma, place, version, latency })
+    }
+
+    async fn list(&self) -> Result<Vec<Collection>> {
+        let doing = "listing collections";
+        let answer = self.call(doing, Call::get(&self.collections_path())).await?;
+        let known = answer.as_array().and_then(|all| all.iter().map(Known::read).collect::<Option<Vec<_>>>());
+        let known = known.ok_or_else(|| self.unreadable(doing))?;
+        let counting = stream::iter(known).map(|known| async move {
+            match self.count(doing, &known).await {
+                // Deleted since the list was made.
+                Err(gone) if gone.kind == ErrorKind::NotFound => Ok(None),
+                counted => counted.map(Some),
+            }
+        });
+        let counted: Vec<Option<Collection>> =
+            counting.buffer_unordered(COUNTED_AT_ONCE).try_collect().await?;
+        // The server's order is that of its ids, which are random.
+        let mut collections: Vec<Collection> = counted.into_iter().flatten().collect();
+        collections.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(collections)
+    }
+
+    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+        let doing = "creating collection";
+        check_name(name)
+            .and_then(|()| check_metadata(metadata))
+            .and_then(|()| no_lists(metadata))
+            .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
+        let body = wire::creation(name, metadata, space);
+        let answer = self.call(doing, Call::post(&self.collections_path(), &body)).await.map_err(
+            |error| match error.kind {
+                ErrorKind::Conflict => self
+                    .error(ErrorKind::Conflict, doing, format!("collection {name} exists already"))
+                    .remedy("Choose another name, or delete it first.")
+                    .source(error),
+                _ => error,
+            },
+        )?;
+        let known = Known::read(&answer).ok_or_else(|| self.unreadable(doing))?;
+        self.ids().insert(name.to_owned(), known.id.clone());
+        Ok(counted(known, 0))
+    }
+
+    async fn get(&self, name: &str) -> Result<Collection> {
+        let doing = "reading collection";
+        let known = self.known(doing, name).await?;
+        self.count(doing, &known).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        let doing = "deleting collection";
+        // Looked up first: a name that could be taken for another part of the address is refused there.
+        self.known(doing, name).await?;
+        let path = format!("{}/{}", self.collections_path(), segment(name));
+        let deleted = self.call(doing, Call::delete(&path).repeatable()).await;
+        self.ids().remove(name);
+        match deleted {
+            // It was there a moment ago: an answer was lost, or somebody else was faster.
+            Err(gone) if gone.kind == ErrorKind::NotFound => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {
+        self.store("storing records", name, records).await
+    }
+
+    async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
+        let doing = "looking for records";
+        let mut found = Vec::new();
+        for some in ids.chunks(PAGE) {
+            let body = json!({ "ids": some, "include": [] });
+            let answer = self.on(doing, name, "get", &body, Effort::Light).await?;
+            let records = wire::records(&answer).ok_or_else(|| self.unreadable(doing))?;
+            found.extend(records.into_iter().map(|record| record.id));
+        }
+        Ok(found)
+    }
+
+    async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+        let doing = "reading records";
+        if page.ids.is_empty() {
+            return self.pages(doing, name, page).await;
+        }
+        let mut found = Vec::new();
+        for some in page.ids.chunks(PAGE) {
+            let mut body = wire::with_filter(inclusion(page), &page.filter);
+            body["ids"] = json!(some);
+            found.extend(self.get_records(doing, name, &body).await?);
+        }
+        Ok(found.into_iter().skip(page.offset).take(page.limit).collect())
+    }
+
+    async fn query(
+        &self,
+        name: &str,
+        embedding: &[f32],
+        n_results: usize,
+        filter: &RecordFilter,
+    ) -> Result<Vec<RecordHit>> {
+        let doing = "querying collection";
+        if embedding.iter().any(|value| !value.is_finite()) {
+            return Err(self.error(ErrorKind::Invalid, doing, "the query vector holds NaN or infinity"));
+        }
+        let body = json!({
+            "query_embeddings": [embedding],
+            "n_results": n_results,
+            "include": ["documents", "metadatas", "distances"],
+        });
+        let body = wire::with_filter(body, filter);
+        let answer = self.on(doing, name, "query", &body, Effort::Light).await?;
+        wire::hits(&answer).ok_or_else(|| self.unreadable(doing))
+    }
+
+    async fn remove_records(&self, name: &str, ids: &[String]) -> Result<u64> {
+        let doing = "deleting records";
+        // The server's own count is of the ids that were asked for.
+        let there = self.existing(name, ids).await.map_err(|error| error.doing(doing))?;
+        for some in there.chunks(PAGE) {
+            self.on(doing, name, "delete", &json!({ "ids": some }), Effort::Heavy).await?;
+        }
+        Ok(there.len() as u64)
+    }
+}
+
+fn counted(known: Known, records: u64) -> Collection {
+    let Known { name, metadata, space, dimension, .. } = known;
+    Collection { name, metadata, space, dimension, records }
+}
+
+/// A list among a collection's own metadata makes the server close the connection (seen on 1.5.9).
+fn no_lists(metadata: &Metadata) -> Result<(), String> {
+    match metadata.iter().find(|(_, value)| value.is_array()) {
+        Some((key, _)) => Err(format!("metadata `{key}`: Chroma keeps no lists with a collection")),
+        None => Ok(()),
+    }
+}
+
+fn inclusion(page: &RecordPage) -> Value {
+    if page.with_embeddings {
+        json!({ "include": ["documents", "metadatas", "embeddings"] })
+    } else {
+        json!({ "include": ["documents", "metadatas"] })
+    }
+}
+
+impl Chroma {
+    async fn count(&self, doing: &str, known: &Known) -> Result<Collection> {
+        let answer = self.on_id(doing, &known.id, "count", &nothing(), Effort::Light).await?;
+        let records = answer.as_u64().ok_or_else(|| self.unreadable(doing))?;
+        Ok(counted(known.clone(), records))
+    }
+
+    async fn get_records(&self, doing: &str, name: &str, body: &Value) -> Result<Vec<StoredRecord>> {
+        let answer = self.on(doing, name, "get", body, Effort::Light).await?;
+        wire::records(&answer).ok_or_else(|| self.unreadable(doing))
+    }
+
+    /// A page of any size in the server's order, which is that of insertion.
+    async fn pages(&self, doing: &str, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+        let mut found = Vec::new();
+        while found.len() < page.limit {
+            let wanted = (page.limit - found.len()).min(PAGE);
+            let mut body = wire::with_filter(inclusion(page), &page.filter);
+            body["limit"] = json!(wanted);
+            body["offset"] = json!(page.offset + found.len());
+            let some = self.get_records(doing, name, &body).await?;
+            let last = some.len() < wanted;
+            found.extend(some);
+            if last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,151 @@
+//! Storing records whole: Chroma's own upsert merges them into what is there.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::domain::collection::{Record, StoredRecord, check_records};
+use crate::domain::document::Metadata;
+use crate::store::{ErrorKind, Result};
+
+use super::wire;
+use super::{Chroma, Effort};
+
+/// Records in one request.
+const RECORDS: usize = 500;
+/// Bytes in one request; the server takes 40 MiB unless told otherwise.
+const BYTES: usize = 30 * 1024 * 1024;
+
+impl Chroma {
+    /// Checks all records, then sends them in lots. A lot that fails leaves those before it stored; sending all of them
+    /// again is safe.
+    pub(super) async fn store(&self, doing: &str, name: &str, records: &[Record]) -> Result<u64> {
+        // Afresh, so that a collection made again with another dimension is noticed before anything is sent.
+        let known = self.known(doing, name).await?;
+        check_records(records, known.dimension)
+            .and_then(|()| records.iter().try_for_each(|record| reserved(&record.metadata)))
+            .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
+        for lot in lots(records) {
+            let ids: Vec<String> = lot.iter().map(|record| record.id.clone()).collect();
+            let old = self.by_id(doing, name, &ids).await?;
+            self.on(doing, name, "upsert", &body(lot, &old), Effort::Heavy).await?;
+        }
+        Ok(records.len() as u64)
+    }
+
+    /// Documents and metadata of those of these ids that are there; at most [`RECORDS`] ids.
+    async fn by_id(&self, doing: &str, name: &str, ids: &[String]) -> Result<HashMap<String, StoredRecord>> {
+        let body = json!({ "ids": ids, "include": ["documents", "metadatas"] });
+        let answer = self.on(doing, name, "get", &body, Effort::Light).await?;
+        let records = wire::records(&answer).ok_or_else(|| self.unreadable(doing))?;
+        Ok(records.into_iter().map(|record| (record.id.clone(), record)).collect())
+    }
+}
+
+/// Chroma keeps the document under such a key among the metadata. A value there that is no text stops the whole server
+/// from taking writes until it is restarted (seen on 1.5.9).
+fn reserved(metadata: &Metadata) -> Result<(), String> {
+    match metadata.keys().find(|key| key.starts_with("chroma:")) {
+        Some(key) => Err(format!("metadata `{key}`: names that begin with chroma: are Chroma's own")),
+        None => Ok(()),
+    }
+}
+
+/// Cuts records into lots that fit one request; a record that fits none goes alone.
+fn lots(records: &[Record]) -> Vec<&[Record]> {
+    let mut lots = Vec::new();
+    let mut start = 0;
+    let mut bytes = 0;
+    for (place, record) in records.iter().enumerate() {
+        let size = size(record);
+        if place > start && (place - start == RECORDS || bytes + size > BYTES) {
+            lots.push(&records[start..place]);
+            (start, bytes) = (place, 0);
+        }
+        bytes += size;
+    }
+    if start < records.len() {
+        lots.push(&records[start..]);
+    }
+    lots
+}
+
+/// At most so many bytes of JSON, roughly: base64 takes 16 for 3 floats, a control character of a text 6.
+fn size(record: &Record) -> usize {
+    let text = |text: &str| {
+        text.len() + 5 * text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).count()
+    };
+    let value = |value: &Value| match value {
+        Value::String(content) => text(content),
+        other => other.to_string().len(),
+    };
+    let metadata: usize = record.metadata.iter().map(|(key, item)| text(key) + value(item) + 8).sum();
+    record.embedding.len() * 16 / 3
+        + text(&record.id)
+        + record.document.as_deref().map_or(4, text)
+        + metadata
+        + 32
+}
+
+/// One lot, with what has to go from the old records: a key is taken away by null, a document by an empty text.
+fn body(lot: &[Record], old: &HashMap<String, StoredRecord>) -> Value {
+    let metadata = |record: &Record| {
+        let mut metadata = record.metadata.clone();
+        if let Some(old) = old.get(&record.id) {
+            let gone = old.metadata.keys().filter(|key| !record.metadata.contains_key(*key));
+            metadata.extend(gone.map(|key| (key.clone(), Value::Null)));
+        }
+        if metadata.is_empty() { Value::Null } else { Value::Object(metadata) }
+    };
+    let document = |record: &Record| match &record.document {
+        Some(document) => json!(document),
+        None if old.get(&record.id).is_some_and(|old| old.document.is_some()) => json!(""),
+        None => Value::Null,
+    };
+    json!({
+        "ids": lot.iter().map(|record| &record.id).collect::<Vec<_>>(),
+        "embeddings": lot.iter().map(|record| wire::base64(&record.embedding)).collect::<Vec<_>>(),
+        "documents": lot.iter().map(document).collect::<Vec<_>>(),
+        "metadatas": lot.iter().map(metadata).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: usize, dimension: usize, document: Option<String>) -> Record {
+        Record { id: id.to_string(), document, embedding: vec![0.5; dimension], metadata: Metadata::new() }
+    }
+
+    #[test]
+    fn lots_are_bounded_by_count_and_by_bytes() {
+        let many: Vec<Record> = (0..1201).map(|id| record(id, 2, None)).collect();
+        assert_eq!(lots(&many).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [500, 500, 201]);
+        let long = "\n".repeat(BYTES / 12);
+        let heavy: Vec<Record> = (0..3).map(|id| record(id, 2, Some(long.clone()))).collect();
+        assert_eq!(lots(&heavy).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [1, 1, 1]);
+        assert!(lots(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_an_old_record_had_and_the_new_one_has_not_goes() {
+        let old = StoredRecord {
+            id: "0".to_owned(),
+            document: Some("old".to_owned()),
+            metadata: Metadata::from_iter([("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))]),
+            embedding: None,
+        };
+        let mut new = record(0, 1, None);
+        new.metadata.insert("a".to_owned(), json!(3));
+        let body = body(&[new, record(1, 1, None)], &HashMap::from([("0".to_owned(), old)]));
+        assert_eq!(body["metadatas"], json!([{"a": 3, "b": null}, null]));
+        assert_eq!(body["documents"], json!(["", null]));
+    }
+
+    #[test]
+    fn chromas_own_keys_are_refused() {
+        let metadata = Metadata::from_iter([("chroma:document".to_owned(), json!(5))]);
+        assert!(reserved(&metadata).unwrap_err().contains("chroma:document"));
+    }
+}
