@@ -1,4 +1,5 @@
--- The published comparison: averages by model, the most accurate first.
+-- The published comparison: averages by model, the most accurate first. Of the experiment store in use, and of rows that
+-- have no experiment behind them.
 SELECT
     model_name,
     AVG(accuracy) AS avg_accuracy,
@@ -6,6 +7,6 @@ SELECT
     AVG(inference_time_ms) AS avg_inference_time,
     COUNT(*) AS experiment_count
 FROM experiments_performance
-WHERE ? OR coalesce(runner, '') <> 'simulate'
+WHERE (source = ? OR experiment_id IS NULL) AND (? OR coalesce(runner, '') <> 'simulate')
 GROUP BY model_name
 ORDER BY avg_accuracy DESC NULLS LAST, model_name

@@ -41,7 +41,7 @@ enum Refusal {
 /// DuckDB serialises SELECT statements only; it says how many there are, and what is wrong with anything else.
 fn reads_only(connection: &Connection, wrapped: &str) -> Result<(), Refusal> {
     let parsed: String = connection
-        .query_row("SELECT json_serialize_sql(?)::VARCHAR", [wrapped], |row| row.get(0))
+        .query_row("SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", [wrapped], |row| row.get(0))
         .map_err(Refusal::Duck)?;
     let parsed: Value = serde_json::from_str(&parsed).map_err(|error| Refusal::Text(error.to_string()))?;
     if parsed["error"].as_bool() == Some(true) {

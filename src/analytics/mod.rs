@@ -3,6 +3,7 @@
 mod console;
 pub mod parquet;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use duckdb::params;
@@ -12,6 +13,7 @@ use crate::domain::experiment::ExperimentId;
 use crate::domain::performance::{ModelSummary, PerformanceRow};
 use crate::domain::table::Table;
 use crate::store::duckdb::engine::Engine;
+use crate::store::duckdb::experiments::list_of;
 use crate::store::duckdb::{performance, row};
 use crate::store::{Health, Result};
 
@@ -19,11 +21,19 @@ use crate::store::{Health, Result};
 #[derive(Clone, Debug)]
 pub struct Analytics {
     engine: Arc<Engine>,
+    /// The experiment store whose rows these are.
+    source: Arc<str>,
 }
 
 impl Analytics {
+    /// Of the experiments in the same file.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Analytics { engine }
+        Analytics::of(engine, performance::EMBEDDED)
+    }
+
+    /// Of the experiments of another store, named without secrets.
+    pub fn of(engine: Arc<Engine>, source: &str) -> Self {
+        Analytics { engine, source: source.into() }
     }
 
     pub async fn health(&self) -> Result<Health> {
@@ -32,26 +42,31 @@ impl Analytics {
 
     /// Puts rows, each in place of the one of the same experiment: putting twice is putting once.
     pub async fn put(&self, rows: &[PerformanceRow]) -> Result<u64> {
-        let rows = rows.to_vec();
+        let (rows, source) = (rows.to_vec(), self.source.clone());
         self.engine
-            .write_plain("storing performance", move |connection| performance::put(connection, &rows))
+            .write_plain("storing performance", move |connection| {
+                performance::put(connection, &rows, &source)
+            })
             .await
     }
 
     /// Takes the rows of deleted experiments away.
     pub async fn remove(&self, ids: &[ExperimentId]) -> Result<u64> {
-        let ids = ids.to_vec();
+        let (ids, source) = (ids.to_vec(), self.source.clone());
         self.engine
-            .write_plain("deleting performance", move |connection| performance::remove(connection, &ids))
+            .write_plain("deleting performance", move |connection| {
+                performance::remove(connection, &ids, &source)
+            })
             .await
     }
 
     /// Averages by model, the most accurate first; without simulated runs if so wanted.
     pub async fn models(&self, with_simulated: bool) -> Result<Vec<ModelSummary>> {
+        let source = self.source.clone();
         self.engine
             .read("comparing models", move |connection| {
                 let mut statement = connection.prepare(include_str!("../../assets/queries/models.sql"))?;
-                let rows = statement.query_map([with_simulated], |row| {
+                let rows = statement.query_map(params![&*source, with_simulated], |row| {
                     Ok(ModelSummary {
                         model_name: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
                         avg_accuracy: row.get(1)?,
@@ -75,31 +90,44 @@ impl Analytics {
             .await
     }
 
-    /// Until when the rows of an experiment store were followed; none if never.
-    pub async fn followed_until(&self, source: &str) -> Result<Option<Timestamp>> {
-        let source = source.to_owned();
+    /// Which of these experiments have a row.
+    pub async fn known(&self, ids: &[ExperimentId]) -> Result<HashSet<ExperimentId>> {
+        let (ids, source) = (list_of(ids), self.source.clone());
+        self.engine
+            .read("looking for results", move |connection| {
+                let mut statement = connection.prepare(&format!(
+                    "SELECT experiment_id FROM experiments_performance WHERE source = ? AND experiment_id IN ({ids})"
+                ))?;
+                statement.query_map([&*source], |row| row.get(0))?.collect()
+            })
+            .await
+    }
+
+    /// Until when the rows of the experiment store were followed; none if never.
+    pub async fn followed_until(&self) -> Result<Option<Timestamp>> {
+        let source = self.source.clone();
         self.engine
             .read("reading how far results were followed", move |connection| {
                 connection.query_row(
                     "SELECT epoch_us(max(until)) FROM ml_schema.followed WHERE source = ?",
-                    [source],
+                    [&*source],
                     |found| row::time(found, 0),
                 )
             })
             .await
     }
 
-    /// Puts rows of an experiment store and notes how far they were followed, in one transaction.
-    pub async fn follow(&self, source: &str, rows: &[PerformanceRow], until: Timestamp) -> Result<u64> {
-        let (source, rows) = (source.to_owned(), rows.to_vec());
+    /// Puts rows of the experiment store and notes how far they were followed, in one transaction.
+    pub async fn follow(&self, rows: &[PerformanceRow], until: Timestamp) -> Result<u64> {
+        let (rows, source) = (rows.to_vec(), self.source.clone());
         self.engine
             .write_plain("following results", move |connection| {
-                connection.execute("DELETE FROM ml_schema.followed WHERE source = ?", [&source])?;
+                connection.execute("DELETE FROM ml_schema.followed WHERE source = ?", [&*source])?;
                 connection.execute(
                     "INSERT INTO ml_schema.followed VALUES (?, ?)",
-                    params![source, row::micros(until)],
+                    params![&*source, row::micros(until)],
                 )?;
-                performance::put(connection, &rows)
+                performance::put(connection, &rows, &source)
             })
             .await
     }

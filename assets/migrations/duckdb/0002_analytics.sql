@@ -11,7 +11,9 @@ CREATE TABLE experiments_performance (
     f1_score DOUBLE,
     memory_usage_mb DOUBLE,
     runner VARCHAR,
-    experiment_id BIGINT
+    experiment_id BIGINT,
+    -- Which experiment store the row is derived from: one file may serve several, and their ids overlap.
+    source VARCHAR
 );
 
 CREATE TABLE ml_schema.followed (

@@ -59,7 +59,17 @@ fn without_kind(text: &str) -> &str {
 
 /// Errors in a query that a person wrote, or in a value that does not fit.
 fn is_users_mistake(text: &str) -> bool {
-    ["Parser", "Binder", "Catalog", "Conversion", "Invalid Input", "Out of Range", "Constraint", "Syntax"]
+    text.contains("in read-only mode")
+        || [
+            "Parser",
+            "Binder",
+            "Catalog",
+            "Conversion",
+            "Invalid Input",
+            "Out of Range",
+            "Constraint",
+            "Syntax",
+        ]
         .iter()
         .any(|kind| text.starts_with(kind))
 }

@@ -89,7 +89,7 @@ impl ExperimentStore for Experiments {
                 finish(connection, id, &outcome).map_err(failed)?;
                 let finished = get(connection, path, id)?;
                 let row: Vec<_> = PerformanceRow::of(&finished).into_iter().collect();
-                performance::put(connection, &row).map_err(failed)?;
+                performance::put(connection, &row, performance::EMBEDDED).map_err(failed)?;
                 Ok(finished)
             })
             .await
@@ -315,7 +315,7 @@ fn running(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Opti
 }
 
 fn remove(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<u64> {
-    performance::remove(connection, ids)?;
+    performance::remove(connection, ids, performance::EMBEDDED)?;
     let ids = list_of(ids);
     connection
         .execute(&format!("DELETE FROM ml_schema.experiment_metrics WHERE experiment_id IN ({ids})"), [])?;

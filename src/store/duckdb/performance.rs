@@ -9,14 +9,17 @@ use crate::domain::performance::PerformanceRow;
 
 use super::experiments::list_of;
 
-/// Puts rows, each in place of the one of the same experiment. A row of the published script that has no experiment
+/// The source of rows whose experiments are in the same file.
+pub const EMBEDDED: &str = "embedded";
+
+/// Puts rows derived from `source`, each in place of the one of the same experiment. A row of the published script that has no experiment
 /// behind it, but the same day, model and data set, is replaced as well: the demo's experiments stand behind such rows.
-pub fn put(connection: &Connection, rows: &[PerformanceRow]) -> duckdb::Result<u64> {
+pub fn put(connection: &Connection, rows: &[PerformanceRow], source: &str) -> duckdb::Result<u64> {
     if rows.is_empty() {
         return Ok(0);
     }
     let ids: Vec<i64> = rows.iter().map(|row| row.experiment_id).collect();
-    remove(connection, &ids)?;
+    remove(connection, &ids, source)?;
     for row in rows.iter().filter(|row| row.runner == crate::domain::performance::PUBLISHED) {
         connection.execute(
             "DELETE FROM experiments_performance
@@ -39,6 +42,7 @@ pub fn put(connection: &Connection, rows: &[PerformanceRow]) -> duckdb::Result<u
             row.memory_usage_mb,
             row.runner,
             row.experiment_id,
+            source,
         ])?;
     }
     appender.flush()?;
@@ -46,9 +50,10 @@ pub fn put(connection: &Connection, rows: &[PerformanceRow]) -> duckdb::Result<u
 }
 
 /// Deletes the rows of experiments; says how many there were.
-pub fn remove(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<u64> {
-    let sql = format!("DELETE FROM experiments_performance WHERE experiment_id IN ({})", list_of(ids));
-    Ok(connection.execute(&sql, [])? as u64)
+pub fn remove(connection: &Connection, ids: &[ExperimentId], source: &str) -> duckdb::Result<u64> {
+    let ids = list_of(ids);
+    let sql = format!("DELETE FROM experiments_performance WHERE source = ? AND experiment_id IN ({ids})");
+    Ok(connection.execute(&sql, [source])? as u64)
 }
 
 /// Days since 1970, as DuckDB binds a date.
