@@ -1,1 +1,254 @@
-//! Operations: collection.
+//! Collections and their records.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{Lab, OpsError, Result, lines};
+use crate::domain::collection::{
+    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+};
+use crate::domain::document::Metadata;
+use crate::store::{ErrorKind, StoreError};
+
+/// One record on its way in, as a person gives it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRecord {
+    /// Made up when none.
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default, alias = "text", alias = "content")]
+    pub document: Option<String>,
+    /// Embedded from the document when none.
+    #[serde(default)]
+    pub embedding: Option<Vec<f32>>,
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// What to search a collection by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CollectionQuery {
+    /// Embedded by the lab's own embedder.
+    Text(String),
+    Vector(Vec<f32>),
+}
+
+pub async fn list(lab: &Lab) -> Result<Vec<Collection>> {
+    Ok(lab.collections.list().await?)
+}
+
+pub async fn create(lab: &Lab, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+    Ok(lab.collections.create(name, metadata, space).await?)
+}
+
+pub async fn get(lab: &Lab, name: &str) -> Result<Collection> {
+    Ok(lab.collections.get(name).await?)
+}
+
+/// Deletes a collection with its records.
+pub async fn remove(lab: &Lab, name: &str) -> Result<()> {
+    Ok(lab.collections.remove(name).await?)
+}
+
+pub async fn records(lab: &Lab, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+    Ok(lab.collections.records(name, page).await?)
+}
+
+/// Adds records, embedding the texts that bring no vector; says how many. Ids that are there already are a `Conflict`
+/// that names them, and nothing is added.
+pub async fn add(lab: &Lab, name: &str, records: Vec<NewRecord>) -> Result<u64> {
+    let collection = lab.collections.get(name).await?;
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let given: Vec<String> = records.iter().filter_map(|record| record.id.clone()).collect();
+    if !given.is_empty() {
+        refuse_existing(lab, name, &lab.collections.existing(name, &given).await?)?;
+    }
+    let records = embedded(lab, &collection, records).await?;
+    Ok(lab.collections.upsert(name, &records).await?)
+}
+
+fn refuse_existing(lab: &Lab, name: &str, taken: &[String]) -> Result<()> {
+    /// Ids that are named before the rest is counted.
+    const NAMED: usize = 5;
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let mut named = taken.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if taken.len() > NAMED {
+        named.push_str(&format!(" and {} more", taken.len() - NAMED));
+    }
+    let message = format!("'{name}' holds these ids already: {named}");
+    let backend = lab.settings.roles.collections.into();
+    let error = StoreError::new(ErrorKind::Conflict, backend, "adding records", message);
+    Err(error.remedy("Give the new records other ids, or remove the old ones first.").into())
+}
+
+/// Gives an id and a vector to every record that brought none.
+async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -> Result<Vec<Record>> {
+    let mut texts = Vec::new();
+    for (record, number) in records.iter().zip(1..) {
+        match (&record.embedding, &record.document) {
+            (Some(_), _) => {}
+            (None, Some(text)) => texts.push(text.clone()),
+            (None, None) => {
+                let called = record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
+                return Err(OpsError::Invalid(format!(
+                    "record {number}{called} has neither a document nor an embedding: give it one of them"
+                )));
+            }
+        }
+    }
+    if !texts.is_empty() {
+        check_model(lab, collection)?;
+    }
+    let mut vectors = lab.embedder.embed(&texts).await?.into_iter();
+    Ok(records
+        .into_iter()
+        .map(|record| Record {
+            id: record.id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+            embedding: record.embedding.or_else(|| vectors.next()).unwrap_or_default(),
+            document: record.document,
+            metadata: record.metadata,
+        })
+        .collect())
+}
+
+/// `Invalid` for a collection whose vectors our embedder cannot have made.
+fn check_model(lab: &Lab, collection: &Collection) -> Result<()> {
+    let ours = lab.embedder.dimension();
+    match collection.dimension {
+        Some(theirs) if theirs != ours => Err(OpsError::Invalid(format!(
+            "the collection '{}' was made with another model: its vectors have {theirs} dimensions, those of {} have \
+             {ours}. Give an embedding instead of a text",
+            collection.name,
+            lab.embedder.model_name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The nearest records.
+pub async fn query(
+    lab: &Lab,
+    name: &str,
+    query: &CollectionQuery,
+    n_results: usize,
+    filter: &RecordFilter,
+) -> Result<Vec<RecordHit>> {
+    let embedding = match query {
+        CollectionQuery::Vector(embedding) => embedding.clone(),
+        CollectionQuery::Text(text) => {
+            check_model(lab, &lab.collections.get(name).await?)?;
+            lab.embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
+        }
+    };
+    Ok(lab.collections.query(name, &embedding, n_results, filter).await?)
+}
+
+/// Deletes records by id; says how many there were.
+pub async fn remove_records(lab: &Lab, name: &str, ids: &[String]) -> Result<u64> {
+    Ok(lab.collections.remove_records(name, ids).await?)
+}
+
+/// Reads records from JSON lines: `id`, `document` (or `text`, `content`), `embedding`, `metadata`, all optional, but
+/// each record has a document or an embedding.
+pub async fn parse_records(path: &Path) -> Result<Vec<NewRecord>> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut records = Vec::new();
+    for line in lines::read(path).await? {
+        let record: NewRecord = lines::parse(path, &line)?;
+        let invalid = |why: &str| Err(lines::invalid(path, line.number, why));
+        if record.document.is_none() && record.embedding.is_none() {
+            return invalid("neither `document` nor `embedding`: give one of them");
+        }
+        if let Some(first) = record.id.as_ref().and_then(|id| seen.insert(id.clone(), line.number)) {
+            return invalid(&format!("the id is taken by line {first}"));
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tests::Bench;
+
+    async fn bench(records: &str) -> (Bench, Result<u64>) {
+        let bench = Bench::embedded();
+        create(&bench.lab, "notes", &Metadata::new(), Space::Cosine).await.unwrap();
+        let path = bench.folder.path().join("records.jsonl");
+        std::fs::write(&path, records).unwrap();
+        let added = match parse_records(&path).await {
+            Ok(records) => add(&bench.lab, "notes", records).await,
+            Err(error) => Err(error),
+        };
+        (bench, added)
+    }
+
+    #[tokio::test]
+    async fn texts_are_embedded_and_found_by_meaning() {
+        let (bench, added) = bench(
+            "{\"id\": \"a\", \"document\": \"a cat sat on the mat\"}\n{\"text\": \"stock prices fell\", \"metadata\": {\"n\": 1}}",
+        )
+        .await;
+        assert_eq!(added.unwrap(), 2);
+        let text = CollectionQuery::Text("kitten".to_owned());
+        let hits = query(&bench.lab, "notes", &text, 1, &RecordFilter::default()).await.unwrap();
+        assert_eq!(hits[0].record.id, "a");
+        assert_eq!(get(&bench.lab, "notes").await.unwrap().dimension, Some(256));
+    }
+
+    #[tokio::test]
+    async fn ids_that_are_there_are_named_and_nothing_is_added() {
+        let (bench, _) = bench("{\"id\": \"a\", \"text\": \"one\"}").await;
+        let record = |id: &str| NewRecord {
+            id: Some(id.to_owned()),
+            document: Some("two".to_owned()),
+            ..NewRecord::default()
+        };
+        let error = add(&bench.lab, "notes", vec![record("b"), record("a")]).await.unwrap_err();
+        assert!(error.to_string().contains("'notes' holds these ids already: a\n"), "{error}");
+        assert!(matches!(error, OpsError::Store(error) if error.kind == ErrorKind::Conflict));
+        assert_eq!(get(&bench.lab, "notes").await.unwrap().records, 1);
+    }
+
+    #[tokio::test]
+    async fn a_collection_of_another_model_wants_vectors() {
+        let (bench, added) = bench("{\"id\": \"a\", \"embedding\": [1, 0]}").await;
+        assert_eq!(added.unwrap(), 1);
+        let text = CollectionQuery::Text("kitten".to_owned());
+        let error = query(&bench.lab, "notes", &text, 1, &RecordFilter::default()).await.unwrap_err();
+        assert!(
+            error.to_string().contains("made with another model: its vectors have 2 dimensions"),
+            "{error}"
+        );
+        let record = NewRecord { document: Some("word".to_owned()), ..NewRecord::default() };
+        let error = add(&bench.lab, "notes", vec![record]).await.unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let vector = CollectionQuery::Vector(vec![1.0, 0.0]);
+        let hits = query(&bench.lab, "notes", &vector, 5, &RecordFilter::default()).await.unwrap();
+        assert_eq!(hits.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn bad_records_name_their_line() {
+        for (text, message) in [
+            ("{\"id\": \"a\"}", ":1: neither `document` nor `embedding`"),
+            (
+                "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"a\", \"text\": \"y\"}",
+                ":2: the id is taken by line 1",
+            ),
+            ("{\"id\": 7, \"text\": \"x\"}", ":1:8: invalid type"),
+        ] {
+            let error = bench(text).await.1.unwrap_err();
+            assert!(error.to_string().contains(&format!("records.jsonl{message}")), "{error}");
+        }
+    }
+}

@@ -31,15 +31,20 @@ impl OpsError {
     /// Exit code of the command line: 1 failed, 2 bad input, 3 a backend is unavailable, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            OpsError::Store(error) => match error.kind {
-                ErrorKind::Unavailable | ErrorKind::Timeout => 3,
-                ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict => 2,
-                ErrorKind::Cancelled => 130,
-                ErrorKind::Backend => 1,
-            },
+            OpsError::Store(error) => store_exit_code(error),
             OpsError::Filter(_) | OpsError::Invalid(_) | OpsError::Embed(_) => 2,
             OpsError::Run(RunError::Cancelled) | OpsError::Cancelled => 130,
             OpsError::Run(RunError::Failed(_)) | OpsError::File { .. } => 1,
         }
+    }
+}
+
+/// See [`OpsError::exit_code`].
+pub fn store_exit_code(error: &StoreError) -> u8 {
+    match error.kind {
+        ErrorKind::Unavailable | ErrorKind::Timeout => 3,
+        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict => 2,
+        ErrorKind::Cancelled => 130,
+        ErrorKind::Backend => 1,
     }
 }

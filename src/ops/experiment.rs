@@ -1,1 +1,256 @@
-//! Operations: experiment.
+//! Experiments: run one, look at them, change them, remove them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::delivery::deliver_in_passing;
+pub use super::diff::diff;
+use super::workflow::{self, Pace};
+use super::{Lab, News, OpsError, Result, Watcher};
+use crate::domain::batch_spec::derived_seed;
+use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Parameters, Status};
+use crate::domain::metric::MetricPoint;
+use crate::runner;
+use crate::store::ErrorKind;
+use crate::store::experiments::{ExperimentPage, ExperimentQuery};
+
+/// What a person asks of `labtop run`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRequest {
+    /// "{model} on {dataset}" when none.
+    pub name: Option<String>,
+    pub description: String,
+    pub model: String,
+    /// A name: this version simulates and reads no data set.
+    pub dataset: String,
+    pub parameters: Parameters,
+    /// `simulate` when none.
+    pub runner: Option<String>,
+    /// Drawn when none, and kept with the experiment.
+    pub seed: Option<u64>,
+    /// Runs with the same parameters and derived seeds; at least 1.
+    pub repeat: u32,
+    pub tags: Vec<String>,
+    /// Points on the learning curve; the setting `simulate.steps` when none.
+    pub steps: Option<u32>,
+    /// Pause after each step, milliseconds; the setting `simulate.delay_ms` when none.
+    pub delay_ms: Option<u64>,
+}
+
+impl Default for RunRequest {
+    fn default() -> Self {
+        RunRequest {
+            name: None,
+            description: String::new(),
+            model: String::new(),
+            dataset: String::new(),
+            parameters: Parameters::new(),
+            runner: None,
+            seed: None,
+            repeat: 1,
+            tags: Vec::new(),
+            steps: None,
+            delay_ms: None,
+        }
+    }
+}
+
+/// One experiment with its curves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    pub experiment: Experiment,
+    /// Of the newest attempt, by name and step.
+    pub points: Vec<MetricPoint>,
+    /// Name of the collection that its documents are in.
+    pub collection: String,
+}
+
+/// Runs `repeat` experiments one after another. A failed or cancelled run is in the answer with its status; an error
+/// means that an experiment could not be created or its end could not be stored.
+pub async fn run(
+    lab: &Lab,
+    request: &RunRequest,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Result<Vec<Experiment>> {
+    let first_seed = request.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let plan = plan(request)?;
+    let pace = Pace {
+        steps: request.steps.unwrap_or(lab.settings.simulate.steps),
+        delay_ms: request.delay_ms.unwrap_or(lab.settings.simulate.delay_ms),
+    };
+    let runs = async {
+        let mut finished = Vec::new();
+        for index in 0..u64::from(request.repeat) {
+            if cancel.is_cancelled() {
+                break;
+            }
+            let seed = if index == 0 { first_seed } else { derived_seed(first_seed, index) };
+            finished.push(run_one(lab, &plan, seed, pace, watcher, cancel).await?);
+        }
+        Ok(finished)
+    };
+    // What waits for a collection store is delivered beside the runs: they never wait for a store that is down.
+    let (finished, ()) = tokio::join!(runs, deliver_in_passing(lab, watcher));
+    finished
+}
+
+/// Runs a new experiment with the model, data set, parameters, seed and runner of an old one.
+pub async fn rerun(
+    lab: &Lab,
+    id: ExperimentId,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Result<Experiment> {
+    let old = lab.experiments.get(id).await?;
+    if runner::by_name(&old.runner).is_err() {
+        return Err(OpsError::Invalid(format!(
+            "experiment {id} cannot be run again: labtop did not run it (its runner is '{}'). Start a new run with: \
+             labtop run --model {} --dataset NAME",
+            old.runner, old.model_type
+        )));
+    }
+    // Equal seeds give equal curves only over equally many steps.
+    let steps: HashSet<i64> = lab.experiments.points(id).await?.iter().map(|point| point.step).collect();
+    let request = RunRequest {
+        name: Some(old.name),
+        description: old.description,
+        model: old.model_type,
+        dataset: old.dataset,
+        parameters: old.parameters,
+        runner: Some(old.runner),
+        seed: old.seed.map(i64::cast_unsigned),
+        tags: old.tags,
+        steps: u32::try_from(steps.len()).ok().filter(|&steps| steps > 0 && old.status == Status::Completed),
+        ..RunRequest::default()
+    };
+    run(lab, &request, watcher, cancel).await?.pop().ok_or(OpsError::Cancelled)
+}
+
+/// Checks a request and turns it into the experiment to create; key and seed are still open.
+fn plan(request: &RunRequest) -> Result<NewExperiment> {
+    let (model, dataset) = (request.model.trim(), request.dataset.trim());
+    if model.is_empty() {
+        return Err(OpsError::Invalid("no model given: name one, as in --model XGBoost".to_owned()));
+    }
+    if request.repeat == 0 || request.steps == Some(0) {
+        let what = if request.repeat == 0 { "repeat" } else { "steps" };
+        return Err(OpsError::Invalid(format!("{what} must be at least 1")));
+    }
+    let runner = request.runner.as_deref().unwrap_or("simulate");
+    check_runnable(runner, dataset)?;
+    let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    Ok(NewExperiment {
+        key: Uuid::nil(),
+        name: name.map_or_else(|| format!("{model} on {dataset}"), str::to_owned),
+        model_type: model.to_owned(),
+        dataset: dataset.to_owned(),
+        description: request.description.clone(),
+        parameters: request.parameters.clone(),
+        status: Status::Running,
+        runner: runner.to_owned(),
+        seed: None,
+        batch_id: None,
+        trial: None,
+        worker: None,
+        host: None,
+        command: None,
+        git_commit: None,
+        tags: request.tags.clone(),
+        created_at: None,
+    })
+}
+
+/// `Invalid` for a runner that does not exist, and for a data set that is a file: nothing here reads one.
+pub(super) fn check_runnable(runner: &str, dataset: &str) -> Result<()> {
+    if let Err(unknown) = runner::by_name(runner) {
+        return Err(OpsError::Invalid(unknown.to_string()));
+    }
+    if dataset.is_empty() {
+        return Err(OpsError::Invalid(
+            "no data set given: name one, as in --dataset sentiment_v3".to_owned(),
+        ));
+    }
+    let path = Path::new(dataset);
+    let table = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
+        ["csv", "tsv", "parquet"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    });
+    if table || dataset.contains(['/', '\\']) || path.is_file() {
+        return Err(OpsError::Invalid(format!(
+            "the data set '{dataset}' looks like a file, and this version of labtop only simulates training: give the \
+             data set a plain name, as in --dataset sentiment_v3"
+        )));
+    }
+    Ok(())
+}
+
+async fn run_one(
+    lab: &Lab,
+    plan: &NewExperiment,
+    seed: u64,
+    pace: Pace,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Result<Experiment> {
+    let (model, dataset) = (plan.model_type.clone(), plan.dataset.clone());
+    watcher.saw(News::Starting { model, dataset });
+    let place = lab.place();
+    let new = NewExperiment {
+        key: Uuid::now_v7(),
+        seed: Some(seed.cast_signed()),
+        worker: Some(place.worker.clone()),
+        host: place.host.clone(),
+        git_commit: place.git_commit.clone(),
+        ..plan.clone()
+    };
+    let experiment = lab.experiments.create(&new).await?;
+    workflow::execute(lab, experiment, pace, watcher, cancel).await
+}
+
+pub async fn list(lab: &Lab, query: &ExperimentQuery) -> Result<ExperimentPage> {
+    Ok(lab.experiments.list(query).await?)
+}
+
+/// An experiment and its curves. The collection store is not asked.
+pub async fn detail(lab: &Lab, id: ExperimentId) -> Result<Detail> {
+    let (experiment, points) = tokio::try_join!(lab.experiments.get(id), lab.experiments.points(id))?;
+    let collection = collection_name(&experiment.model_type, &experiment.dataset);
+    Ok(Detail { experiment, points, collection })
+}
+
+/// The run's five documents, as far as its collection holds them.
+pub async fn documents_of(lab: &Lab, id: ExperimentId) -> Result<Vec<StoredRecord>> {
+    let experiment = lab.experiments.get(id).await?;
+    let ids = workflow::document_ids(&experiment);
+    let collection = collection_name(&experiment.model_type, &experiment.dataset);
+    let page = RecordPage { limit: ids.len(), ids: ids.clone(), ..RecordPage::default() };
+    let mut records = match lab.collections.records(&collection, &page).await {
+        Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    records.sort_by_key(|record| ids.iter().position(|id| *id == record.id));
+    Ok(records)
+}
+
+/// Makes the same change to several experiments, one after another.
+pub async fn edit(lab: &Lab, ids: &[ExperimentId], edit: &Edit) -> Result<Vec<Experiment>> {
+    let mut edited = Vec::with_capacity(ids.len());
+    for &id in ids {
+        edited.push(lab.experiments.edit(id, edit).await?);
+    }
+    Ok(edited)
+}
+
+/// Deletes experiments with their points and performance rows; says how many there were. Their documents stay in
+/// their collections.
+pub async fn remove(lab: &Lab, ids: &[ExperimentId]) -> Result<u64> {
+    let removed = lab.experiments.remove(ids).await?;
+    if !lab.experiments.keeps_performance() {
+        lab.analytics.remove(ids).await?;
+    }
+    Ok(removed)
+}

@@ -1,1 +1,141 @@
-//! Operations: health.
+//! Health of every role.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use super::Lab;
+use crate::config::{CollectionBackend, TableBackend};
+use crate::store::{Backend, ErrorKind, Health, StoreError};
+
+/// A part that a database plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Experiments,
+    Documents,
+    Collections,
+    Analytics,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [Role::Experiments, Role::Documents, Role::Collections, Role::Analytics];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Experiments => "experiments",
+            Role::Documents => "documents",
+            Role::Collections => "collections",
+            Role::Analytics => "analytics",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl From<TableBackend> for Backend {
+    fn from(backend: TableBackend) -> Self {
+        match backend {
+            TableBackend::DuckDb => Backend::DuckDb,
+            TableBackend::Postgres => Backend::Postgres,
+        }
+    }
+}
+
+impl From<CollectionBackend> for Backend {
+    fn from(backend: CollectionBackend) -> Self {
+        match backend {
+            CollectionBackend::DuckDb => Backend::DuckDb,
+            CollectionBackend::Chroma => Backend::Chroma,
+        }
+    }
+}
+
+/// How one role stands.
+#[derive(Debug)]
+pub struct RoleHealth {
+    pub role: Role,
+    pub backend: Backend,
+    pub state: Result<Health, StoreError>,
+}
+
+/// Asks every role at once, each no longer than its own timeout. In the order of [`Role::ALL`].
+pub async fn check(lab: &Lab) -> Vec<RoleHealth> {
+    let (experiments, documents, collections, analytics) = tokio::join!(
+        ask(lab, Role::Experiments, lab.experiments.health()),
+        ask(lab, Role::Documents, lab.documents.health()),
+        ask(lab, Role::Collections, lab.collections.health()),
+        ask(lab, Role::Analytics, lab.analytics.health()),
+    );
+    vec![experiments, documents, collections, analytics]
+}
+
+async fn ask(lab: &Lab, role: Role, health: impl Future<Output = Result<Health, StoreError>>) -> RoleHealth {
+    let roles = lab.settings.roles;
+    let backend = match role {
+        Role::Experiments => roles.experiments.into(),
+        Role::Documents => roles.documents.into(),
+        Role::Collections => roles.collections.into(),
+        Role::Analytics => Backend::DuckDb,
+    };
+    let patience = patience(lab, backend);
+    let state = match tokio::time::timeout(patience, health).await {
+        Ok(state) => state,
+        Err(_) => {
+            let message = format!("no answer within {} ms", patience.as_millis());
+            let error = StoreError::new(ErrorKind::Timeout, backend, "asking for health", message);
+            Err(error.remedy(remedy(backend)))
+        }
+    };
+    RoleHealth { role, backend, state }
+}
+
+/// The backend's own time limit and a little more, so that its own error, which knows more, comes first.
+fn patience(lab: &Lab, backend: Backend) -> Duration {
+    let limit = match backend {
+        Backend::DuckDb => lab.settings.duckdb.wait_ms,
+        Backend::Postgres => lab.settings.postgres.connect_timeout_ms,
+        Backend::Chroma => lab.settings.chroma.timeout_ms,
+    };
+    Duration::from_millis(limit) + Duration::from_millis(500)
+}
+
+fn remedy(backend: Backend) -> &'static str {
+    match backend {
+        Backend::DuckDb => "Close the program that holds the file, or raise duckdb.wait_ms.",
+        Backend::Postgres => "Check that the server runs, or raise postgres.connect_timeout_ms.",
+        Backend::Chroma => "Check that the server runs, or raise chroma.timeout_ms.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tests::{Bench, FOREVER};
+
+    #[tokio::test]
+    async fn one_role_that_is_down_hides_no_other() {
+        let bench = Bench::without_analytics();
+        bench.collections.down.set(FOREVER);
+        let health = check(&bench.lab).await;
+        let roles: Vec<_> = health.iter().map(|one| (one.role, one.state.is_ok())).collect();
+        let expected = [(Role::Experiments, true), (Role::Documents, true), (Role::Collections, false)];
+        assert_eq!(roles[..3], expected);
+        assert_eq!(roles[3], (Role::Analytics, false));
+        let down = health[2].state.as_ref().unwrap_err();
+        assert_eq!(down.kind, ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_role_that_never_answers_is_given_up() {
+        let mut bench = Bench::embedded();
+        bench.lab.settings.duckdb.wait_ms = 1;
+        let silent = ask(&bench.lab, Role::Experiments, std::future::pending()).await;
+        let error = silent.state.unwrap_err();
+        assert_eq!((error.kind, silent.backend), (ErrorKind::Timeout, Backend::DuckDb));
+        assert!(error.remedy.is_some());
+    }
+}

@@ -1,16 +1,27 @@
 //! The opened lab: every role with the backend that plays it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use super::delivery::Courier;
+use super::place::Place;
 use crate::analytics::Analytics;
-use crate::config::Settings;
-use crate::embed::Embedder;
+use crate::config::{self, CollectionBackend, Settings, TableBackend};
+use crate::embed::{BuiltIn, Embedder};
+use crate::store::changes::Changes;
+use crate::store::chroma::Chroma;
 use crate::store::collections::CollectionStore;
 use crate::store::documents::DocumentStore;
+use crate::store::duckdb::{self, engine::Engine};
 use crate::store::experiments::ExperimentStore;
 use crate::store::outbox::Outbox;
+use crate::store::postgres::Pg;
 use crate::store::queue::BatchQueue;
 use crate::store::schema::Schema;
+
+/// How long the end of a run is tried to be stored while the experiment store is down. Results of hours of work should
+/// outlive the restart of a server; a person at the keyboard should not wait much longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything an operation may use. Opening it does no I/O: each backend connects at its first use.
 #[derive(Debug)]
@@ -25,4 +36,139 @@ pub struct Lab {
     pub embedder: Arc<dyn Embedder>,
     /// The databases that migrations run on, each once.
     pub schemas: Vec<Arc<dyn Schema>>,
+    /// How long a write that must not be lost is tried again.
+    pub patience: Duration,
+    watch: Watch,
+    pub(super) courier: Courier,
+    place: OnceLock<Place>,
+}
+
+/// Where changes to experiments are noticed.
+#[derive(Clone, Debug)]
+enum Watch {
+    File(Arc<Engine>),
+    Postgres(Arc<Pg>),
+}
+
+/// The backends of a lab, chosen by hand.
+#[derive(Debug)]
+pub struct Parts {
+    pub settings: Settings,
+    pub experiments: Arc<dyn ExperimentStore>,
+    pub queue: Arc<dyn BatchQueue>,
+    pub outbox: Arc<dyn Outbox>,
+    pub documents: Arc<dyn DocumentStore>,
+    pub collections: Arc<dyn CollectionStore>,
+    /// The DuckDB file: the analytics live in it whatever the roles.
+    pub engine: Arc<Engine>,
+    pub embedder: Arc<dyn Embedder>,
+    pub schemas: Vec<Arc<dyn Schema>>,
+}
+
+impl Lab {
+    /// Picks the backend of every role by the settings. Nothing is opened or asked yet.
+    pub fn open(settings: Settings) -> super::Result<Lab> {
+        let engine = Engine::new(&settings.duckdb);
+        let pg = Pg::new(&settings.postgres);
+        let (experiments, queue, outbox): (Arc<dyn ExperimentStore>, Arc<dyn BatchQueue>, Arc<dyn Outbox>) =
+            match settings.roles.experiments {
+                TableBackend::DuckDb => (
+                    Arc::new(duckdb::experiments::Experiments::new(engine.clone())),
+                    Arc::new(duckdb::queue::Queue::new(engine.clone())),
+                    Arc::new(duckdb::outbox::DuckOutbox::new(engine.clone())),
+                ),
+                TableBackend::Postgres => (pg.clone(), pg.clone(), pg.clone()),
+            };
+        let documents: Arc<dyn DocumentStore> = match settings.roles.documents {
+            TableBackend::DuckDb => Arc::new(duckdb::documents::Documents::new(engine.clone())),
+            TableBackend::Postgres => pg.clone(),
+        };
+        let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
+            CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
+            CollectionBackend::Chroma => Chroma::new(&settings.chroma),
+        };
+        // The analytics live in the DuckDB file whatever the roles.
+        let mut schemas: Vec<Arc<dyn Schema>> =
+            vec![Arc::new(duckdb::schema::FileSchema::new(engine.clone()))];
+        if [settings.roles.experiments, settings.roles.documents].contains(&TableBackend::Postgres) {
+            schemas.push(pg.clone());
+        }
+        let watch = match settings.roles.experiments {
+            TableBackend::DuckDb => Watch::File(engine.clone()),
+            TableBackend::Postgres => Watch::Postgres(pg),
+        };
+        let lab = Lab::with(Parts {
+            settings,
+            experiments,
+            queue,
+            outbox,
+            documents,
+            collections,
+            engine,
+            embedder: Arc::new(BuiltIn),
+            schemas,
+        });
+        Ok(Lab { watch, ..lab })
+    }
+
+    /// A new watch on what other programs change in the experiment store.
+    pub fn changes(&self) -> Box<dyn Changes> {
+        match &self.watch {
+            Watch::File(engine) => Box::new(duckdb::changes::FileChanges::new(engine.clone())),
+            Watch::Postgres(pg) => Box::new(pg.changes()),
+        }
+    }
+
+    /// A lab of these parts.
+    pub fn with(parts: Parts) -> Lab {
+        let Parts { settings, experiments, queue, outbox, documents, collections, engine, embedder, schemas } =
+            parts;
+        let analytics = match &settings.roles.experiments {
+            TableBackend::DuckDb => Analytics::new(engine.clone()),
+            TableBackend::Postgres => {
+                let config::Postgres { host, port, database, .. } = &settings.postgres;
+                Analytics::of(engine.clone(), &format!("postgres {host}:{port}/{database}"))
+            }
+        };
+        Lab {
+            settings,
+            experiments,
+            queue,
+            outbox,
+            documents,
+            collections,
+            analytics,
+            embedder,
+            schemas,
+            watch: Watch::File(engine),
+            patience: PATIENCE,
+            courier: Courier::default(),
+            place: OnceLock::new(),
+        }
+    }
+
+    /// Who runs experiments here.
+    pub fn place(&self) -> &Place {
+        self.place.get_or_init(Place::here)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::schema::migrate;
+    use crate::ops::tests::settings;
+
+    #[tokio::test]
+    async fn opening_does_nothing_and_the_first_use_makes_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data").join("lab.duckdb");
+        let lab = Lab::open(settings(&path)).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let migrated = migrate(&lab).await.unwrap();
+        assert_eq!(migrated.len(), 1);
+        assert!(migrated[0].place.starts_with("DuckDB "));
+        assert!(!migrated[0].applied.is_empty() && path.exists());
+        assert!(migrate(&lab).await.unwrap()[0].applied.is_empty());
+    }
 }

@@ -5,14 +5,20 @@ pub mod batch;
 pub mod collection;
 pub mod delivery;
 pub mod demo;
+mod diff;
 pub mod document;
 pub mod error;
 pub mod experiment;
 pub mod export;
 pub mod health;
 pub mod lab;
+mod lines;
 pub mod news;
+mod place;
 pub mod schema;
+mod search;
+#[cfg(test)]
+mod tests;
 pub mod workflow;
 
 pub use error::{OpsError, Result};

@@ -1,0 +1,241 @@
+//! Search among documents: by text, by a document, by a vector, at random.
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha12Rng;
+use rand_distr::{Distribution, Normal};
+
+use super::{Lab, OpsError, Result};
+use crate::domain::batch_spec::derived_seed;
+use crate::domain::document::{Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel};
+use crate::store::{ErrorKind, StoreError};
+
+/// What to search by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// Embedded by the lab's own embedder.
+    Text(String),
+    /// "Like this one": its vector. The document itself comes first, at distance zero.
+    Document { id: String, model: Option<String> },
+    /// A vector of that model, or of the only model with its dimension.
+    Vector { model: Option<String>, embedding: Vec<f32> },
+    /// A random N(0, 0.1) vector, as in the published example; the same for the same seed.
+    Random { model: Option<String>, seed: Option<u64> },
+}
+
+/// The `k` nearest documents of one model, nearest first. `model` is taken where the query names none.
+///
+/// `Invalid` when the query could belong to several models (it names them) or to none.
+pub async fn search(
+    lab: &Lab,
+    query: &Query,
+    k: usize,
+    distance: Distance,
+    model: Option<&str>,
+) -> Result<Vec<DocumentHit>> {
+    if k == 0 {
+        return Err(OpsError::Invalid(
+            "nothing asked for: the number of results must be at least 1".to_owned(),
+        ));
+    }
+    match query {
+        Query::Text(text) => by_text(lab, text, k, distance, model).await,
+        Query::Document { id, model: own } => {
+            let document = one_document(lab, id, own.as_deref().or(model)).await?;
+            nearest(lab, document.model_name, document.embedding, k, distance).await
+        }
+        Query::Vector { model: own, embedding } => {
+            let own = own.as_deref().or(model);
+            let model = choose_model(lab, own, Some(embedding.len())).await?;
+            nearest(lab, model.name, embedding.clone(), k, distance).await
+        }
+        Query::Random { model: own, seed } => {
+            let model = choose_model(lab, own.as_deref().or(model), None).await?;
+            // A stream of its own, so that no seed asks with a vector that the demo stored.
+            let seed = derived_seed(seed.unwrap_or_else(rand::random), 0);
+            nearest(lab, model.name, random_vector(model.dimension, seed), k, distance).await
+        }
+    }
+}
+
+async fn nearest(
+    lab: &Lab,
+    model_name: String,
+    embedding: Vec<f32>,
+    limit: usize,
+    distance: Distance,
+) -> Result<Vec<DocumentHit>> {
+    Ok(lab.documents.search(&DocumentQuery { model_name, embedding, limit, distance }).await?)
+}
+
+async fn by_text(
+    lab: &Lab,
+    text: &str,
+    k: usize,
+    distance: Distance,
+    model: Option<&str>,
+) -> Result<Vec<DocumentHit>> {
+    let own = lab.embedder.model_name();
+    if let Some(other) = model.filter(|&model| model != own) {
+        return Err(OpsError::Invalid(format!(
+            "a text cannot be searched under '{other}': only {own} is here to embed it. Search by a document or a \
+             vector of that model instead"
+        )));
+    }
+    let embedding = lab.embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
+    nearest(lab, own.to_owned(), embedding, k, distance).await.map_err(|error| match error {
+        OpsError::Store(error) if error.kind == ErrorKind::NotFound => OpsError::Store(
+            error.remedy(format!("No document is embedded by {own} yet: add some with labtop docs add FILE")),
+        ),
+        other => other,
+    })
+}
+
+async fn one_document(lab: &Lab, id: &str, model: Option<&str>) -> Result<Document> {
+    let mut found = lab.documents.get(id, model).await?;
+    if found.len() > 1 {
+        let models: Vec<_> = found.iter().map(|document| document.model_name.as_str()).collect();
+        return Err(OpsError::Invalid(format!(
+            "document '{id}' is stored under several models: say which with --model ({})",
+            models.join(", ")
+        )));
+    }
+    found.pop().ok_or_else(|| {
+        let backend = lab.settings.roles.documents.into();
+        let under = model.map_or_else(String::new, |model| format!(" under model '{model}'"));
+        let message = format!("there is no document '{id}'{under}");
+        StoreError::new(ErrorKind::NotFound, backend, "searching documents", message).into()
+    })
+}
+
+/// The model of that name, or the only one that fits; one without documents fits nothing.
+async fn choose_model(lab: &Lab, name: Option<&str>, dimension: Option<usize>) -> Result<EmbeddingModel> {
+    let models = lab.documents.models().await?;
+    let known = |models: &[EmbeddingModel]| {
+        let described = models.iter().map(|model| format!("{} ({} dimensions)", model.name, model.dimension));
+        described.collect::<Vec<_>>().join(", ")
+    };
+    if models.is_empty() {
+        return Err(OpsError::Invalid(
+            "there are no documents yet: add some with labtop docs add FILE, or load the demo with labtop demo"
+                .to_owned(),
+        ));
+    }
+    let fits = |model: &EmbeddingModel| match name {
+        Some(name) => model.name == name,
+        None => model.documents > 0 && dimension.is_none_or(|dimension| model.dimension == dimension),
+    };
+    let mut fitting: Vec<EmbeddingModel> = models.iter().filter(|model| fits(model)).cloned().collect();
+    match (fitting.len(), name) {
+        (1, _) => Ok(fitting.remove(0)),
+        (0, Some(name)) => Err(OpsError::Invalid(format!(
+            "there is no embedding model '{name}' (known: {})",
+            known(&models)
+        ))),
+        (0, None) => Err(OpsError::Invalid(format!(
+            "no stored model has {} dimensions (known: {})",
+            dimension.unwrap_or_default(),
+            known(&models)
+        ))),
+        _ => Err(OpsError::Invalid(format!(
+            "several models fit: choose one with --model ({})",
+            known(&fitting)
+        ))),
+    }
+}
+
+/// A vector of independent N(0, 0.1) values; equal seeds give equal vectors on every machine.
+pub(super) fn random_vector(dimension: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha12Rng::seed_from_u64(seed);
+    // The standard deviation is a positive constant.
+    let Ok(normal) = Normal::new(0.0_f32, 0.1) else { return vec![0.0; dimension] };
+    normal.sample_iter(&mut random).take(dimension).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::document::{add_texts, models};
+    use crate::ops::tests::Bench;
+    use crate::store::documents::DocumentStore;
+
+    async fn two_models() -> Bench {
+        let bench = Bench::embedded();
+        let texts = ["a cat sat", "a dog ran", "stock prices fell"];
+        let texts = texts.map(|text| (text.to_owned(), text.to_owned(), serde_json::Map::new()));
+        add_texts(&bench.lab, &texts).await.unwrap();
+        bench
+            .documents
+            .put(&[document("x", "small", vec![1.0, 0.0]), document("y", "small", vec![0.0, 1.0])])
+            .await
+            .unwrap();
+        bench
+    }
+
+    fn document(id: &str, model: &str, embedding: Vec<f32>) -> Document {
+        Document {
+            document_id: id.to_owned(),
+            content: id.to_owned(),
+            embedding,
+            model_name: model.to_owned(),
+            metadata: serde_json::Map::new(),
+        }
+    }
+
+    async fn ids(bench: &Bench, query: Query, model: Option<&str>) -> Result<Vec<String>> {
+        let hits = search(&bench.lab, &query, 2, Distance::Cosine, model).await?;
+        Ok(hits.into_iter().map(|hit| hit.document_id).collect())
+    }
+
+    #[tokio::test]
+    async fn like_this_one_begins_with_itself() {
+        let bench = two_models().await;
+        let found = ids(&bench, Query::Document { id: "x".to_owned(), model: None }, None).await.unwrap();
+        assert_eq!(found, ["x", "y"]);
+        let missing = Query::Document { id: "z".to_owned(), model: None };
+        let error = ids(&bench, missing, Some("small")).await.unwrap_err();
+        assert!(error.to_string().contains("there is no document 'z' under model 'small'"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_vector_belongs_to_the_only_model_of_its_dimension() {
+        let bench = two_models().await;
+        let vector = |embedding| Query::Vector { model: None, embedding };
+        assert_eq!(ids(&bench, vector(vec![0.1, 0.9]), None).await.unwrap(), ["y", "x"]);
+        let error = ids(&bench, vector(vec![0.1; 3]), None).await.unwrap_err();
+        assert!(error.to_string().starts_with("no stored model has 3 dimensions"), "{error}");
+
+        bench.documents.put(&[document("x", "other", vec![1.0, 1.0])]).await.unwrap();
+        let error = ids(&bench, vector(vec![0.1, 0.9]), None).await.unwrap_err();
+        let named = "choose one with --model (other (2 dimensions), small (2 dimensions))";
+        assert!(error.to_string().contains(named), "{error}");
+        assert_eq!(ids(&bench, vector(vec![0.1, 0.9]), Some("small")).await.unwrap(), ["y", "x"]);
+        let both = Query::Document { id: "x".to_owned(), model: None };
+        let error = ids(&bench, both, None).await.unwrap_err();
+        assert!(error.to_string().contains("under several models"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn text_is_searched_under_its_own_model_only() {
+        let bench = two_models().await;
+        let error = ids(&bench, Query::Text("cat".to_owned()), Some("small")).await.unwrap_err();
+        assert!(error.to_string().contains("only labtop-static-256 is here to embed it"), "{error}");
+        let empty = Bench::embedded();
+        let error = ids(&empty, Query::Text("cat".to_owned()), None).await.unwrap_err();
+        assert!(error.to_string().contains("add some with labtop docs add FILE"), "{error}");
+        assert!(models(&empty.lab).await.unwrap().is_empty());
+        let random = Query::Random { model: None, seed: Some(1) };
+        let error = ids(&empty, random.clone(), None).await.unwrap_err();
+        assert!(error.to_string().contains("labtop demo"), "{error}");
+        assert_eq!(ids(&bench, random, Some("small")).await.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn random_vectors_are_as_published() {
+        let vector = random_vector(10_000, 1);
+        let mean = vector.iter().sum::<f32>() / 10_000.0;
+        let variance = vector.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 10_000.0;
+        assert!(mean.abs() < 0.005 && (variance.sqrt() - 0.1).abs() < 0.005);
+        assert_eq!(vector, random_vector(10_000, 1));
+        assert_ne!(vector, random_vector(10_000, 2));
+    }
+}

@@ -1,0 +1,150 @@
+//! Collections in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Fault;
+use crate::domain::collection::{
+    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+};
+use crate::domain::document::Metadata;
+use crate::store::collections::CollectionStore;
+use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
+
+#[derive(Debug)]
+struct Kept {
+    collection: Collection,
+    records: BTreeMap<String, Record>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct FakeCollections {
+    kept: Mutex<BTreeMap<String, Kept>>,
+    pub down: Fault,
+    /// Ids of every upsert, in their order.
+    pub upserts: Mutex<Vec<(String, Vec<String>)>>,
+}
+
+fn error(kind: ErrorKind, message: impl Into<String>) -> StoreError {
+    StoreError::new(kind, Backend::Chroma, "testing", message)
+}
+
+impl FakeCollections {
+    fn with<T>(&self, name: &str, work: impl FnOnce(&mut Kept) -> Result<T>) -> Result<T> {
+        self.down.check(Backend::Chroma, "asking a collection")?;
+        let mut kept = self.kept.lock().unwrap();
+        let kept =
+            kept.get_mut(name).ok_or_else(|| error(ErrorKind::NotFound, format!("no collection {name}")))?;
+        work(kept)
+    }
+
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let kept = self.kept.lock().unwrap();
+        let records = kept.get(name).map(|kept| kept.records.values().cloned().collect::<Vec<_>>());
+        records.unwrap_or_default().into_iter().filter_map(|record| record.document).collect()
+    }
+}
+
+#[async_trait]
+impl CollectionStore for FakeCollections {
+    async fn health(&self) -> Result<Health> {
+        self.down.check(Backend::Chroma, "asking for health")?;
+        let (place, version) = ("memory".to_owned(), "1".to_owned());
+        Ok(Health { backend: Backend::Chroma, place, version, latency: Duration::ZERO })
+    }
+
+    async fn list(&self) -> Result<Vec<Collection>> {
+        self.down.check(Backend::Chroma, "listing collections")?;
+        Ok(self.kept.lock().unwrap().values().map(|kept| kept.collection.clone()).collect())
+    }
+
+    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+        self.down.check(Backend::Chroma, "creating a collection")?;
+        let mut kept = self.kept.lock().unwrap();
+        if kept.contains_key(name) {
+            return Err(error(ErrorKind::Conflict, format!("collection {name} exists")));
+        }
+        let (name, metadata) = (name.to_owned(), metadata.clone());
+        let collection = Collection { name: name.clone(), metadata, space, dimension: None, records: 0 };
+        kept.insert(name, Kept { collection: collection.clone(), records: BTreeMap::new() });
+        Ok(collection)
+    }
+
+    async fn get(&self, name: &str) -> Result<Collection> {
+        self.with(name, |kept| Ok(kept.collection.clone()))
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.with(name, |_| Ok(()))?;
+        self.kept.lock().unwrap().remove(name);
+        Ok(())
+    }
+
+    async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {
+        self.with(name, |kept| {
+            let dimension = records.first().map(|record| record.embedding.len());
+            let dimension = kept.collection.dimension.or(dimension);
+            if records.iter().any(|record| Some(record.embedding.len()) != dimension) {
+                return Err(error(ErrorKind::Invalid, "another dimension"));
+            }
+            kept.collection.dimension = dimension;
+            for record in records {
+                kept.records.insert(record.id.clone(), record.clone());
+            }
+            kept.collection.records = kept.records.len() as u64;
+            let ids = records.iter().map(|record| record.id.clone()).collect();
+            self.upserts.lock().unwrap().push((name.to_owned(), ids));
+            Ok(records.len() as u64)
+        })
+    }
+
+    async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
+        self.with(name, |kept| Ok(ids.iter().filter(|id| kept.records.contains_key(*id)).cloned().collect()))
+    }
+
+    async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+        let wanted: BTreeSet<&String> = page.ids.iter().collect();
+        self.with(name, |kept| {
+            let records =
+                kept.records.values().filter(|record| wanted.is_empty() || wanted.contains(&record.id));
+            let records = records.skip(page.offset).take(page.limit).cloned();
+            Ok(records
+                .map(|Record { id, document, metadata, .. }| StoredRecord {
+                    id,
+                    document,
+                    metadata,
+                    embedding: None,
+                })
+                .collect())
+        })
+    }
+
+    async fn query(
+        &self,
+        name: &str,
+        embedding: &[f32],
+        n_results: usize,
+        _: &RecordFilter,
+    ) -> Result<Vec<RecordHit>> {
+        self.with(name, |kept| {
+            let hit = |record: &Record| {
+                let dot: f32 = record.embedding.iter().zip(embedding).map(|(a, b)| a * b).sum();
+                let Record { id, document, metadata, .. } = record.clone();
+                let record = StoredRecord { id, document, metadata, embedding: None };
+                RecordHit { record, distance: 1.0 - f64::from(dot) }
+            };
+            let mut hits: Vec<RecordHit> = kept.records.values().map(hit).collect();
+            hits.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+            hits.truncate(n_results);
+            Ok(hits)
+        })
+    }
+
+    async fn remove_records(&self, name: &str, ids: &[String]) -> Result<u64> {
+        self.with(name, |kept| Ok(ids.iter().filter(|id| kept.records.remove(*id).is_some()).count() as u64))
+    }
+}

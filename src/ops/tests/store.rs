@@ -1,0 +1,342 @@
+//! Experiments, queue and outbox in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Fault;
+use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Outcome, Status};
+use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
+use crate::domain::metric::MetricPoint;
+use crate::store::experiments::{ExperimentPage, ExperimentQuery, ExperimentStore};
+use crate::store::outbox::{Delivery, NewDelivery, Outbox};
+use crate::store::queue::BatchQueue;
+use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
+
+#[derive(Debug, Default)]
+struct Tables {
+    experiments: BTreeMap<ExperimentId, Experiment>,
+    points: BTreeMap<ExperimentId, Vec<MetricPoint>>,
+    batches: BTreeMap<BatchId, Batch>,
+    outbox: BTreeMap<i64, Delivery>,
+    deliveries: i64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct FakeStore {
+    tables: Mutex<Tables>,
+    keeps_performance: bool,
+    pub finish_fails: Fault,
+    /// The result is stored, but its answer gets lost.
+    pub finish_answer_is_lost: Fault,
+    pub record_fails: Fault,
+    pub list_fails: Fault,
+}
+
+impl FakeStore {
+    pub fn new(keeps_performance: bool) -> Self {
+        FakeStore {
+            tables: Mutex::default(),
+            keeps_performance,
+            finish_fails: Fault::default(),
+            finish_answer_is_lost: Fault::default(),
+            record_fails: Fault::default(),
+            list_fails: Fault::default(),
+        }
+    }
+
+    pub fn experiments(&self) -> Vec<Experiment> {
+        self.tables.lock().unwrap().experiments.values().cloned().collect()
+    }
+
+    pub fn change(&self, id: ExperimentId, change: impl FnOnce(&mut Experiment)) {
+        change(self.tables.lock().unwrap().experiments.get_mut(&id).unwrap());
+    }
+}
+
+fn error(kind: ErrorKind, message: impl Into<String>) -> StoreError {
+    StoreError::new(kind, Backend::DuckDb, "testing", message)
+}
+
+impl Tables {
+    fn insert(&mut self, new: &NewExperiment) -> Experiment {
+        if let Some(old) = self.experiments.values().find(|experiment| experiment.key == new.key) {
+            return old.clone();
+        }
+        let id = self.experiments.len() as i64 + 1;
+        let now = Timestamp::now();
+        let experiment = Experiment {
+            id,
+            key: new.key,
+            name: new.name.clone(),
+            model_type: new.model_type.clone(),
+            dataset: new.dataset.clone(),
+            description: new.description.clone(),
+            parameters: new.parameters.clone(),
+            status: new.status,
+            results: serde_json::Map::new(),
+            figures: Figures::default(),
+            tags: new.tags.clone(),
+            note: String::new(),
+            runner: new.runner.clone(),
+            seed: new.seed,
+            attempt: 1,
+            batch_id: new.batch_id,
+            trial: new.trial,
+            created_at: new.created_at.unwrap_or(now),
+            started_at: (new.status == Status::Running).then_some(now),
+            finished_at: None,
+            heartbeat_at: None,
+            worker: new.worker.clone(),
+            host: new.host.clone(),
+            command: new.command.clone(),
+            git_commit: new.git_commit.clone(),
+            archived_at: None,
+            error: None,
+        };
+        self.experiments.insert(id, experiment.clone());
+        experiment
+    }
+
+    fn get(&mut self, id: ExperimentId) -> Result<&mut Experiment> {
+        self.experiments.get_mut(&id).ok_or_else(|| error(ErrorKind::NotFound, format!("no experiment {id}")))
+    }
+
+    fn current(&mut self, id: ExperimentId, attempt: i32) -> Result<&mut Experiment> {
+        let experiment = self.get(id)?;
+        match experiment.attempt == attempt && !experiment.status.is_final() {
+            true => Ok(experiment),
+            false => Err(error(ErrorKind::Conflict, format!("experiment {id} has moved on"))),
+        }
+    }
+
+    fn batch(&self, id: BatchId) -> Result<Batch> {
+        let mut batch =
+            self.batches.get(&id).cloned().ok_or_else(|| error(ErrorKind::NotFound, "no batch"))?;
+        batch.counts = Counts::default();
+        for experiment in self.experiments.values().filter(|experiment| experiment.batch_id == Some(id)) {
+            batch.counts.add(experiment.status, 1);
+        }
+        Ok(batch)
+    }
+}
+
+/// Knows the filters that this layer makes by itself; none for any other.
+fn matches(row: &Experiment, filter: &Filter) -> Option<bool> {
+    match filter {
+        Filter::And(all) => {
+            all.iter().map(|one| matches(row, one)).try_fold(true, |so_far, one| Some(so_far && one?))
+        }
+        Filter::Compare { field, comparison, with: Operand::Literal(literal) } => {
+            match (field, comparison, literal) {
+                (Field::Batch, Comparison::Equal, Literal::Number(id)) => {
+                    Some(row.batch_id == Some(*id as BatchId))
+                }
+                (Field::Status, Comparison::Equal, Literal::Text(status)) => {
+                    Some(row.status.as_str() == status)
+                }
+                (Field::Finished, Comparison::GreaterOrEqual, Literal::Moment(since)) => {
+                    Some(row.finished_at >= Some(*since))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl ExperimentStore for FakeStore {
+    async fn health(&self) -> Result<Health> {
+        let (place, version) = ("memory".to_owned(), "1".to_owned());
+        Ok(Health { backend: Backend::DuckDb, place, version, latency: Duration::ZERO })
+    }
+
+    async fn create(&self, new: &NewExperiment) -> Result<Experiment> {
+        Ok(self.tables.lock().unwrap().insert(new))
+    }
+
+    async fn get(&self, id: ExperimentId) -> Result<Experiment> {
+        self.tables.lock().unwrap().get(id).cloned()
+    }
+
+    async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage> {
+        self.list_fails.check(Backend::Postgres, "listing experiments")?;
+        let mut rows = Vec::new();
+        for row in self.experiments().into_iter().rev() {
+            let fits = query.filter.as_ref().map_or(Some(true), |filter| matches(&row, filter));
+            if fits.ok_or_else(|| error(ErrorKind::Invalid, "unknown filter"))? {
+                rows.push(row);
+            }
+        }
+        let total = rows.len() as u64;
+        let rows = rows.into_iter().skip(query.offset as usize).take(query.limit as usize).collect();
+        Ok(ExperimentPage { rows, total })
+    }
+
+    async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()> {
+        self.record_fails.check(Backend::Postgres, "recording points")?;
+        let mut tables = self.tables.lock().unwrap();
+        tables.current(id, attempt)?;
+        tables.points.entry(id).or_default().extend_from_slice(points);
+        Ok(())
+    }
+
+    async fn points(&self, id: ExperimentId) -> Result<Vec<MetricPoint>> {
+        let mut points = self.tables.lock().unwrap().points.get(&id).cloned().unwrap_or_default();
+        points.sort_by(|a, b| (&a.name, a.step).cmp(&(&b.name, b.step)));
+        Ok(points)
+    }
+
+    async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
+        self.finish_fails.check(Backend::Postgres, "finishing")?;
+        let finished = {
+            let mut tables = self.tables.lock().unwrap();
+            let experiment = tables.current(id, attempt)?;
+            experiment.status = outcome.status;
+            experiment.results = outcome.results.clone();
+            experiment.figures = Figures::from_results(&outcome.results);
+            experiment.error = outcome.error.clone();
+            experiment.finished_at = outcome.finished_at.or_else(|| Some(Timestamp::now()));
+            experiment.clone()
+        };
+        self.finish_answer_is_lost.check(Backend::Postgres, "finishing")?;
+        Ok(finished)
+    }
+
+    async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
+        let mut tables = self.tables.lock().unwrap();
+        let experiment = tables.get(id)?;
+        match edit {
+            Edit::AddTags(tags) => experiment.tags.extend(tags.iter().cloned()),
+            Edit::RemoveTags(tags) => experiment.tags.retain(|tag| !tags.contains(tag)),
+            Edit::Note(note) => experiment.note.clone_from(note),
+            Edit::Archive(archive) => experiment.archived_at = archive.then(Timestamp::now),
+        }
+        Ok(experiment.clone())
+    }
+
+    async fn remove(&self, ids: &[ExperimentId]) -> Result<u64> {
+        let mut tables = self.tables.lock().unwrap();
+        Ok(ids.iter().filter(|id| tables.experiments.remove(id).is_some()).count() as u64)
+    }
+
+    fn keeps_performance(&self) -> bool {
+        self.keeps_performance
+    }
+}
+
+#[async_trait]
+impl BatchQueue for FakeStore {
+    async fn create_batch(&self, new: &NewBatch, trials: &[NewExperiment]) -> Result<Batch> {
+        let mut tables = self.tables.lock().unwrap();
+        let id = tables.batches.len() as i64 + 1;
+        tables.batches.insert(
+            id,
+            Batch {
+                id,
+                key: new.key,
+                name: new.name.clone(),
+                spec: new.spec.clone(),
+                parallel: new.parallel,
+                created_at: Timestamp::now(),
+                counts: Counts::default(),
+            },
+        );
+        for trial in trials {
+            tables.insert(&NewExperiment { batch_id: Some(id), ..trial.clone() });
+        }
+        tables.batch(id)
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Batch> {
+        self.tables.lock().unwrap().batch(id)
+    }
+
+    async fn batches(&self, limit: u64) -> Result<Vec<Batch>> {
+        let tables = self.tables.lock().unwrap();
+        tables.batches.keys().rev().take(limit as usize).map(|&id| tables.batch(id)).collect()
+    }
+
+    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
+        let mut tables = self.tables.lock().unwrap();
+        let queued = tables
+            .experiments
+            .values_mut()
+            .filter(|experiment| experiment.batch_id == Some(id) && experiment.status == Status::Queued);
+        Ok(queued.min_by_key(|experiment| experiment.trial).map(|experiment| {
+            experiment.status = Status::Running;
+            experiment.worker = Some(worker.to_owned());
+            experiment.started_at = Some(Timestamp::now());
+            experiment.clone()
+        }))
+    }
+
+    async fn withdraw(&self, id: BatchId) -> Result<u64> {
+        let mut tables = self.tables.lock().unwrap();
+        let mut count = 0;
+        for experiment in tables.experiments.values_mut() {
+            if experiment.batch_id == Some(id) && experiment.status == Status::Queued {
+                experiment.status = Status::Cancelled;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>> {
+        let mut tables = self.tables.lock().unwrap();
+        let mut queued = Vec::new();
+        for id in ids {
+            let experiment = tables.get(*id)?;
+            if experiment.status.is_retryable() {
+                experiment.status = Status::Queued;
+                experiment.attempt += 1;
+                experiment.error = None;
+                queued.push(*id);
+            }
+        }
+        Ok(queued)
+    }
+}
+
+#[async_trait]
+impl Outbox for FakeStore {
+    async fn put(&self, delivery: &NewDelivery) -> Result<()> {
+        let mut tables = self.tables.lock().unwrap();
+        tables.deliveries += 1;
+        let id = tables.deliveries;
+        let NewDelivery { collection, records } = delivery.clone();
+        let created_at = Timestamp::now();
+        tables
+            .outbox
+            .insert(id, Delivery { id, collection, records, tries: 0, last_error: None, created_at });
+        Ok(())
+    }
+
+    async fn pending(&self, limit: u64) -> Result<Vec<Delivery>> {
+        Ok(self.tables.lock().unwrap().outbox.values().take(limit as usize).cloned().collect())
+    }
+
+    async fn waiting(&self) -> Result<u64> {
+        Ok(self.tables.lock().unwrap().outbox.len() as u64)
+    }
+
+    async fn delivered(&self, id: i64) -> Result<()> {
+        self.tables.lock().unwrap().outbox.remove(&id);
+        Ok(())
+    }
+
+    async fn failed(&self, id: i64, error: &str) -> Result<()> {
+        if let Some(delivery) = self.tables.lock().unwrap().outbox.get_mut(&id) {
+            delivery.tries += 1;
+            delivery.last_error = Some(error.to_owned());
+        }
+        Ok(())
+    }
+}

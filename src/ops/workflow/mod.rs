@@ -1,0 +1,261 @@
+//! The workflow of one experiment: run it, store its points, its documents, its performance and its end.
+
+mod course;
+mod papers;
+mod recorder;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::course::Course;
+pub(super) use self::papers::ids as document_ids;
+use self::recorder::{Overtaken, Recorder};
+use super::delivery::{self, Arrival};
+use super::{Lab, News, Result, Watcher};
+use crate::domain::collection::collection_name;
+use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
+use crate::domain::performance::PerformanceRow;
+use crate::runner::{self, Job, RunError};
+use crate::store::outbox::NewDelivery;
+use crate::store::{ErrorKind, StoreError};
+
+/// Reports on their way from a runner to the recorder: one batch of points. A runner that is ahead of storage by more
+/// than that waits.
+const REPORTS: usize = 256;
+
+/// How a simulated run is paced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Points on the learning curve.
+    pub steps: u32,
+    /// Pause after each of them, milliseconds.
+    pub delay_ms: u64,
+}
+
+/// Takes an experiment that is `running` in this process to its end, and gives it back as it was stored.
+///
+/// A run that fails or is cancelled is no error: its status says so. Documents or a performance row that cannot be
+/// stored are told as news and lose nothing else. An error means that the end of the run could not be stored.
+pub(crate) async fn execute(
+    lab: &Lab,
+    experiment: Experiment,
+    pace: Pace,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Result<Experiment> {
+    watcher.saw(News::Created(Box::new(experiment.clone())));
+    let finished = match run(lab, &experiment, pace, watcher, cancel).await {
+        Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
+        Ran::Ended(outcome, course) => {
+            let finished = preview(&experiment, &outcome);
+            let mut postponed = false;
+            if outcome.status == Status::Completed {
+                postponed = put_documents(lab, &finished, &course, watcher).await;
+                put_performance(lab, &finished, watcher).await;
+            }
+            let finished = finish(lab, &experiment, &outcome, watcher).await?;
+            if !postponed {
+                delivery::deliver_in_passing(lab, watcher).await;
+            }
+            finished
+        }
+    };
+    watcher.saw(News::Finished(Box::new(finished.clone())));
+    Ok(finished)
+}
+
+/// How a runner left us.
+enum Ran {
+    Ended(Outcome, Course),
+    /// Somebody else ended this attempt, or began a later one.
+    Overtaken,
+}
+
+async fn run(
+    lab: &Lab,
+    experiment: &Experiment,
+    pace: Pace,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Ran {
+    let runner = match runner::by_name(&experiment.runner) {
+        Ok(runner) => runner,
+        Err(unknown) => return Ran::Ended(outcome(Err(unknown)), Course::default()),
+    };
+    let job = job(experiment, pace);
+    let (sink, reports) = mpsc::channel(REPORTS);
+    let stop = cancel.child_token();
+    // Whoever drops this workflow stops the runner with it.
+    let _stop_with_us = stop.clone().drop_guard();
+    let task = tokio::spawn({
+        let stop = stop.clone();
+        async move { runner.run(&job, &sink, &stop).await }
+    });
+    let mut recorder = Recorder::new(lab, experiment, watcher);
+    if let Err(Overtaken) = recorder.record(reports, cancel).await {
+        stop.cancel();
+        // What the runner says now is of no use: its attempt is over.
+        drop(task.await);
+        return Ran::Overtaken;
+    }
+    let ended = match task.await {
+        Ok(ended) => ended,
+        Err(panic) => Err(RunError::Failed(format!("the runner '{}' broke off: {panic}", runner.name()))),
+    };
+    Ran::Ended(outcome(ended), recorder.into_course())
+}
+
+fn job(experiment: &Experiment, pace: Pace) -> Job {
+    Job {
+        experiment_id: experiment.id,
+        key: experiment.key,
+        model: experiment.model_type.clone(),
+        dataset: experiment.dataset.clone(),
+        parameters: experiment.parameters.clone(),
+        seed: experiment.seed.map_or(0, i64::cast_unsigned),
+        steps: pace.steps,
+        delay_ms: pace.delay_ms,
+    }
+}
+
+fn outcome(ended: Result<Map<String, Value>, RunError>) -> Outcome {
+    let (status, results, error) = match ended {
+        Ok(results) => (Status::Completed, results, None),
+        Err(RunError::Cancelled) => (Status::Cancelled, Map::new(), None),
+        Err(RunError::Failed(why)) => (Status::Failed, Map::new(), Some(why)),
+    };
+    Outcome { status, results, error, finished_at: Some(now()) }
+}
+
+/// In whole microseconds, which is what every store keeps.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// The experiment as it will be once its outcome is stored.
+fn preview(experiment: &Experiment, outcome: &Outcome) -> Experiment {
+    Experiment {
+        status: outcome.status,
+        figures: Figures::from_results(&outcome.results),
+        results: outcome.results.clone(),
+        error: outcome.error.clone(),
+        finished_at: outcome.finished_at,
+        ..experiment.clone()
+    }
+}
+
+/// Puts the run's documents into its collection, and tells how that went. True when they wait in the outbox.
+async fn put_documents(lab: &Lab, finished: &Experiment, course: &Course, watcher: &dyn Watcher) -> bool {
+    let id = finished.id;
+    let collection = collection_name(&finished.model_type, &finished.dataset);
+    let warn = |why: String| {
+        let text = format!("The documents of experiment {id} were not stored. {why}");
+        watcher.saw(News::Warning { id: Some(id), text });
+    };
+    let records = match papers::records(lab.embedder.as_ref(), finished, course).await {
+        Ok(records) => records,
+        Err(error) => {
+            warn(error.to_string());
+            return false;
+        }
+    };
+    let count = records.len() as u64;
+    let sent = delivery::send(lab, NewDelivery { collection: collection.clone(), records }).await;
+    match sent {
+        Ok(Arrival::Stored) => watcher.saw(News::Documents { id, collection, count }),
+        Ok(Arrival::Postponed(why)) => {
+            watcher.saw(News::Postponed { id, collection, count, why });
+            return true;
+        }
+        Ok(Arrival::Refused(error)) | Err(error) => warn(error.to_string()),
+    }
+    false
+}
+
+/// Puts the performance row where the store does not write it by itself. What fails here is made up for by the next
+/// catching up.
+async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher) {
+    if lab.experiments.keeps_performance() {
+        return;
+    }
+    let Some(row) = PerformanceRow::of(finished) else { return };
+    if let Err(error) = lab.analytics.put(&[row]).await {
+        let id = Some(finished.id);
+        let text =
+            format!("The performance of experiment {} is not in the analytics yet. {error}", finished.id);
+        watcher.saw(News::Warning { id, text });
+    }
+}
+
+/// Commits the result, patiently: it is the one thing that must not be lost.
+async fn finish(
+    lab: &Lab,
+    experiment: &Experiment,
+    outcome: &Outcome,
+    watcher: &dyn Watcher,
+) -> Result<Experiment> {
+    let id = experiment.id;
+    let attempt = || lab.experiments.finish(id, experiment.attempt, outcome);
+    let mut tries = 0_u32;
+    let result = attempt
+        .retry(back_off(lab.patience))
+        .when(StoreError::is_transient)
+        .notify(|error: &StoreError, _| {
+            tries += 1;
+            if tries == 1 {
+                let text = format!("The result of experiment {id} waits for its store. {error}");
+                watcher.saw(News::Warning { id: Some(id), text });
+            }
+        })
+        .await;
+    match result {
+        Ok(finished) => Ok(finished),
+        Err(error) if error.kind == ErrorKind::Conflict => {
+            let stored = lab.experiments.get(id).await?;
+            // The answer to an earlier try was lost, not the try.
+            if is_ours(&stored, experiment, outcome) {
+                return Ok(stored);
+            }
+            overtaken(lab, experiment, watcher).await
+        }
+        Err(error) => Err(error.doing(format!("storing the result of experiment {id}")).into()),
+    }
+}
+
+fn is_ours(stored: &Experiment, experiment: &Experiment, outcome: &Outcome) -> bool {
+    stored.attempt == experiment.attempt
+        && stored.status == outcome.status
+        && stored.finished_at == outcome.finished_at
+}
+
+/// This attempt is not the current one any more: what the store holds is the truth.
+async fn overtaken(lab: &Lab, experiment: &Experiment, watcher: &dyn Watcher) -> Result<Experiment> {
+    let id = experiment.id;
+    let stored = lab.experiments.get(id).await?;
+    let text = format!(
+        "Attempt {} of experiment {id} was ended from elsewhere (now {}, attempt {}): its result is dropped.",
+        experiment.attempt, stored.status, stored.attempt
+    );
+    watcher.saw(News::Warning { id: Some(id), text });
+    put_performance(lab, &stored, watcher).await;
+    Ok(stored)
+}
+
+/// Tries again after 50 ms, then twice as long each time up to two seconds, for at most `patience` in all.
+fn back_off(patience: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50).min(patience))
+        .with_max_delay(Duration::from_secs(2))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .with_total_delay(Some(patience))
+}

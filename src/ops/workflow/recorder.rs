@@ -1,0 +1,143 @@
+//! The recorder: stores what a runner reports, in batches, and tells it once it is stored.
+
+use std::time::Duration;
+
+use backon::Retryable;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::course::Course;
+use crate::domain::experiment::Experiment;
+use crate::domain::metric::MetricPoint;
+use crate::ops::{Lab, News, Watcher};
+use crate::runner::Report;
+use crate::store::{ErrorKind, StoreError};
+
+/// Points that are stored in one go.
+const BATCH: usize = 256;
+/// The longest a point waits for its batch: what a person takes for "at once".
+const LINGER: Duration = Duration::from_millis(100);
+/// Pause before a store that was down is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Points held in memory while the store is down (about 5 MB); a runner that makes more waits.
+const HELD: usize = 65_536;
+
+/// Somebody else ended this attempt, or began a later one.
+#[derive(Debug)]
+pub(super) struct Overtaken;
+
+/// Points of one attempt on their way to the store.
+pub(super) struct Recorder<'a> {
+    lab: &'a Lab,
+    experiment: &'a Experiment,
+    watcher: &'a dyn Watcher,
+    waiting: Vec<MetricPoint>,
+    /// When what waits is stored, at the latest.
+    due: Instant,
+    /// The last try failed: wait until `due`, however many there are.
+    down: bool,
+    warned: bool,
+    course: Course,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(lab: &'a Lab, experiment: &'a Experiment, watcher: &'a dyn Watcher) -> Self {
+        Recorder {
+            lab,
+            experiment,
+            watcher,
+            waiting: Vec::new(),
+            due: Instant::now(),
+            down: false,
+            warned: false,
+            course: Course::default(),
+        }
+    }
+
+    pub(super) fn into_course(self) -> Course {
+        self.course
+    }
+
+    /// Stores what comes until the runner hangs up. A store that is down is tried again and again; points it has not
+    /// taken some time after the end are told as lost.
+    pub(super) async fn record(
+        &mut self,
+        mut reports: mpsc::Receiver<Report>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Overtaken> {
+        let mut cancelled = false;
+        loop {
+            // A cancelled runner must get rid of what it has in hand before it can stop.
+            let room = self.waiting.len() < HELD || cancelled;
+            tokio::select! {
+                report = reports.recv(), if room => match report {
+                    None => break,
+                    Some(Report::Log(line)) => {
+                        self.watcher.saw(News::Log { id: self.experiment.id, line });
+                    }
+                    Some(Report::Step { step, metrics }) => self.take(step, metrics).await?,
+                },
+                () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
+                () = cancel.cancelled(), if !cancelled => cancelled = true,
+            }
+        }
+        self.store_the_rest().await
+    }
+
+    async fn take(&mut self, step: i64, metrics: Vec<(String, f64)>) -> Result<(), Overtaken> {
+        if self.waiting.is_empty() {
+            self.due = Instant::now() + LINGER;
+        }
+        let recorded_at = super::now();
+        for (name, value) in metrics {
+            self.course.add(&name, step, value);
+            self.waiting.push(MetricPoint { name, step, value, recorded_at });
+        }
+        if self.waiting.len() >= BATCH && !self.down { self.store().await } else { Ok(()) }
+    }
+
+    /// One try. What could not be stored waits on.
+    async fn store(&mut self) -> Result<(), Overtaken> {
+        let (id, attempt) = (self.experiment.id, self.experiment.attempt);
+        match self.lab.experiments.record(id, attempt, &self.waiting).await {
+            Ok(()) => {
+                self.down = false;
+                self.watcher.saw(News::Points { id, points: std::mem::take(&mut self.waiting) });
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::Conflict => Err(Overtaken),
+            Err(error) => {
+                self.down = true;
+                self.due = Instant::now() + PAUSE;
+                if !self.warned {
+                    self.warned = true;
+                    let text = format!("Points of experiment {id} wait for their store. {error}");
+                    self.watcher.saw(News::Warning { id: Some(id), text });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The last points, patiently.
+    async fn store_the_rest(&mut self) -> Result<(), Overtaken> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let (id, attempt) = (self.experiment.id, self.experiment.attempt);
+        let points = std::mem::take(&mut self.waiting);
+        let write = || self.lab.experiments.record(id, attempt, &points);
+        let written = write.retry(super::back_off(self.lab.patience)).when(StoreError::is_transient).await;
+        match written {
+            Ok(()) => self.watcher.saw(News::Points { id, points }),
+            Err(error) if error.kind == ErrorKind::Conflict => return Err(Overtaken),
+            Err(error) => {
+                let lost = points.len();
+                let text = format!("{lost} points of experiment {id} were not stored. {error}");
+                self.watcher.saw(News::Warning { id: Some(id), text });
+            }
+        }
+        Ok(())
+    }
+}
