@@ -22,11 +22,16 @@ fn filter(default: &str) -> EnvFilter {
     EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default))
 }
 
-/// Log lines to stderr; warnings only unless `LABTOP_LOG` says otherwise.
-pub fn to_stderr() {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).compact();
+/// Log lines to stderr: warnings, or errors alone when `quiet`, unless `LABTOP_LOG` says otherwise.
+pub fn to_stderr(quiet: bool) {
+    let default = if quiet { "error" } else { "labtop=warn,error" };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .compact();
     // A subscriber that is set already (as in tests) keeps its place.
-    let _ = tracing_subscriber::registry().with(filter("error")).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(filter(default)).with(lines).try_init();
 }
 
 /// Log lines to whoever reads the receiver; nothing is written to the terminal.

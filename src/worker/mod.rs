@@ -1,3 +1,135 @@
-//! The worker behind the dashboard: takes commands, calls `ops`, answers with events.
+//! The worker behind the dashboard: takes requests, calls `ops`, answers with events.
+//!
+//! Reads fill slots and the newest wins; short writes go one after another; runs and batches are jobs of their own that
+//! end when they are done or told to. What jobs tell is merged in `live`, so that a slow screen slows nothing.
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ops::Lab;
+
+mod follow;
+mod health;
+mod jobs;
+mod live;
 pub mod protocol;
+mod reads;
+mod slots;
+mod writes;
+
+use jobs::Jobs;
+use live::Live;
+use protocol::{Command, Event, LogLine, Request};
+use slots::Slots;
+
+/// Requests that wait: more than a person types while a frame is drawn. When it is full the screen says "busy".
+const REQUESTS: usize = 64;
+/// Events that wait: a burst of answers after a change; the worker then waits and merges what is live.
+const EVENTS: usize = 256;
+/// Short writes that wait their turn.
+const WRITES: usize = 64;
+
+/// The dashboard's end of the conversation. Dropping `requests` ends the worker; `ended` tells when it has.
+pub struct Worker {
+    pub requests: mpsc::Sender<Request>,
+    pub events: mpsc::Receiver<Event>,
+    pub ended: tokio::task::JoinHandle<()>,
+}
+
+/// Starts the worker on the current runtime.
+pub fn start(lab: Arc<Lab>, logs: Option<mpsc::Receiver<LogLine>>) -> Worker {
+    let (requests, inbox) = mpsc::channel(REQUESTS);
+    let (outbox, events) = mpsc::channel(EVENTS);
+    let ended = tokio::spawn(serve(lab, inbox, outbox, logs));
+    Worker { requests, events, ended }
+}
+
+/// What every part of the worker shares.
+#[derive(Clone)]
+struct Shared {
+    lab: Arc<Lab>,
+    events: mpsc::Sender<Event>,
+    live: Arc<Live>,
+    /// Wakes the health check: something said a backend is down, or a write succeeded after it was.
+    suspicion: Arc<tokio::sync::Notify>,
+}
+
+impl Shared {
+    /// Sends an event; once the dashboard is gone nobody needs it.
+    async fn tell(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+async fn serve(
+    lab: Arc<Lab>,
+    mut inbox: mpsc::Receiver<Request>,
+    events: mpsc::Sender<Event>,
+    logs: Option<mpsc::Receiver<LogLine>>,
+) {
+    let shared = Shared { lab, events, live: Arc::default(), suspicion: Arc::default() };
+    let background = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    spawn_background(&shared, &tasks, &background, logs);
+
+    let jobs = Jobs::default();
+    let (writer, queue) = mpsc::channel(WRITES);
+    let writing = tokio::spawn(writes::one_after_another(shared.clone(), queue));
+    let mut slots = Slots::default();
+    while let Some(Request { ticket, command }) = inbox.recv().await {
+        match command {
+            Command::Read(slot, read) => slots.read(&shared, &jobs, ticket, slot, read),
+            Command::Write(write) => match jobs::Job::of(write) {
+                Ok(job) => jobs.begin(&shared, ticket, job),
+                Err(write) => {
+                    // The queue is as long as the inbox, so this waits only when a write hangs; reads wait with it.
+                    let _ = writer.send((ticket, *write)).await;
+                }
+            },
+            Command::Cancel(cancel) => jobs.cancel(&shared, ticket, cancel),
+        }
+    }
+
+    // The dashboard is gone. Writes are finished, jobs told to stop: what they had queued stays queued.
+    drop(slots);
+    drop(writer);
+    jobs.stop_all().await;
+    let _ = writing.await;
+    background.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+fn spawn_background(
+    shared: &Shared,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    logs: Option<mpsc::Receiver<LogLine>>,
+) {
+    let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
+    let (pump, watch, feed) = (shared.clone(), shared.clone(), shared.clone());
+    let (stopped_pump, stopped_watch, stopped_feed) = (until(stop), until(stop), until(stop));
+    tasks.spawn(async move {
+        tokio::select! { () = live::pump(&pump) => {}, () = stopped_pump => {} }
+    });
+    tasks.spawn(async move {
+        tokio::select! { () = health::watch(&watch) => {}, () = stopped_watch => {} }
+    });
+    tasks.spawn(async move {
+        tokio::select! { () = follow::changes(&feed) => {}, () = stopped_feed => {} }
+    });
+    if let Some(mut logs) = logs {
+        let (shared, stopped) = (shared.clone(), until(stop));
+        tasks.spawn(async move {
+            let forward = async {
+                while let Some(line) = logs.recv().await {
+                    shared.tell(Event::Log(line)).await;
+                }
+            };
+            tokio::select! { () = forward => {}, () = stopped => {} }
+        });
+    }
+}

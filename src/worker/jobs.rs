@@ -1,0 +1,293 @@
+//! Runs and batches: jobs of their own, that report while they go on and stop when they are told to.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::batch::BatchId;
+use crate::domain::batch_spec::BatchSpec;
+use crate::domain::experiment::{ExperimentId, Status};
+use crate::ops::batch::BatchReport;
+use crate::ops::experiment::RunRequest;
+use crate::ops::{News, OpsError, Watcher, batch, experiment};
+
+use super::Shared;
+use super::live::Live;
+use super::protocol::{Cancel, Event, JobState, JobUpdate, RunForm, Ticket, Write};
+use super::reads::failure;
+
+/// A longer write.
+#[derive(Debug)]
+pub enum Job {
+    Launch(PathBuf),
+    Retry(BatchId),
+    Start(RunForm),
+    Rerun(ExperimentId),
+}
+
+impl Job {
+    /// The job that a write is; short writes come back.
+    pub fn of(write: Write) -> Result<Job, Box<Write>> {
+        match write {
+            Write::LaunchBatch(path) => Ok(Job::Launch(path)),
+            Write::RetryBatch(id) => Ok(Job::Retry(id)),
+            Write::StartRun(form) => Ok(Job::Start(form)),
+            Write::Rerun(id) => Ok(Job::Rerun(id)),
+            short => Err(Box::new(short)),
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Job::Launch(path) => format!("batch {}", path.file_stem().unwrap_or_default().to_string_lossy()),
+            Job::Retry(id) => format!("retry batch {id}"),
+            Job::Start(form) => format!("run {} on {}", form.model, form.dataset),
+            Job::Rerun(id) => format!("rerun experiment {id}"),
+        }
+    }
+}
+
+/// The jobs of this process. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Jobs {
+    running: Arc<Mutex<HashMap<Ticket, Entry>>>,
+    own: OwnRuns,
+    tasks: TaskTracker,
+}
+
+/// Experiments that this process runs: their news comes from memory and needs no reading.
+#[derive(Clone, Debug, Default)]
+pub struct OwnRuns(Arc<Mutex<HashSet<ExperimentId>>>);
+
+impl OwnRuns {
+    pub fn contains(&self, id: ExperimentId) -> bool {
+        self.lock().contains(&id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<ExperimentId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    cancel: CancellationToken,
+    batch: Option<BatchId>,
+    experiments: HashSet<ExperimentId>,
+}
+
+impl Jobs {
+    pub fn own_runs(&self) -> OwnRuns {
+        self.own.clone()
+    }
+
+    /// Starts a job and returns at once.
+    pub fn begin(&self, shared: &Shared, ticket: Ticket, job: Job) {
+        let cancel = CancellationToken::new();
+        let entry = Entry { cancel: cancel.clone(), batch: None, experiments: HashSet::new() };
+        self.running().insert(ticket, entry);
+        let (jobs, shared) = (self.clone(), shared.clone());
+        self.tasks.spawn(async move {
+            let watcher = JobWatcher::new(&jobs, &shared.live, ticket, job.what());
+            watcher.update(JobState::Running);
+            let result = carry_out(&shared, job, &watcher, &cancel).await;
+            let state = match &result {
+                _ if cancel.is_cancelled() => JobState::Cancelled,
+                Ok(_) if watcher.failed() == 0 => JobState::Completed,
+                _ => JobState::Failed,
+            };
+            watcher.update(state);
+            jobs.running().remove(&ticket);
+            // At once and before `Done`, so that who hears the result also knows that the job is over; what is merged
+            // meanwhile says the same once more.
+            let last = watcher.lock().clone();
+            shared.tell(Event::Job(last)).await;
+            if let Err(OpsError::Store(error)) = &result
+                && error.is_transient()
+            {
+                shared.suspicion.notify_one();
+            }
+            let result = result.map_err(|error| failure(&error));
+            shared.tell(Event::Done { ticket, result }).await;
+        });
+    }
+
+    /// Stops what was asked for, if this process works on it; a batch also gives up what it has queued.
+    pub fn cancel(&self, shared: &Shared, ticket: Ticket, what: Cancel) {
+        let (found, batches) = {
+            let running = self.running();
+            let hit: Vec<&Entry> = running
+                .iter()
+                .filter(|(job, entry)| match what {
+                    Cancel::Job(wanted) => **job == wanted,
+                    Cancel::Batch(id) => entry.batch == Some(id),
+                    Cancel::Experiment(id) => entry.experiments.contains(&id),
+                })
+                .map(|(_, entry)| entry)
+                .collect();
+            hit.iter().for_each(|entry| entry.cancel.cancel());
+            let batches: Vec<BatchId> = match what {
+                Cancel::Batch(id) => vec![id],
+                _ => hit.iter().filter_map(|entry| entry.batch).collect(),
+            };
+            (!hit.is_empty(), batches)
+        };
+        let shared = shared.clone();
+        self.tasks.spawn(async move {
+            let result = withdraw(&shared, found, &batches).await.map_err(|error| failure(&error));
+            shared.tell(Event::Done { ticket, result }).await;
+        });
+    }
+
+    /// Tells every job to stop and waits until they have written what they must.
+    pub async fn stop_all(&self) {
+        self.running().values().for_each(|entry| entry.cancel.cancel());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Ticket, Entry>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn withdraw(shared: &Shared, found: bool, batches: &[BatchId]) -> Result<String, OpsError> {
+    let mut queued = 0;
+    for &id in batches {
+        queued += batch::cancel(&shared.lab, id).await?;
+    }
+    match (found, queued) {
+        (false, 0) => Err(OpsError::Invalid(
+            "nothing to cancel: it has ended, or another process works on it".to_owned(),
+        )),
+        (_, 0) => Ok("Cancelling".to_owned()),
+        (_, queued) => Ok(format!("Cancelled, with {queued} that were queued")),
+    }
+}
+
+async fn carry_out(
+    shared: &Shared,
+    job: Job,
+    watcher: &JobWatcher<'_>,
+    cancel: &CancellationToken,
+) -> Result<String, OpsError> {
+    let lab = &shared.lab;
+    match job {
+        Job::Launch(path) => {
+            let read = tokio::task::spawn_blocking(move || BatchSpec::read(&path)).await;
+            let spec = read
+                .map_err(|error| OpsError::Invalid(format!("reading the batch file: {error}")))?
+                .map_err(|error| OpsError::Invalid(error.to_string()))?;
+            Ok(conclusion(&batch::run(lab, &spec, watcher, cancel).await?))
+        }
+        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, cancel).await?)),
+        Job::Start(form) => {
+            watcher.will_do(u64::from(form.repeat.max(1)));
+            let request = RunRequest {
+                name: form.name,
+                model: form.model,
+                dataset: form.dataset,
+                parameters: form.parameters,
+                seed: form.seed,
+                repeat: form.repeat.max(1),
+                ..RunRequest::default()
+            };
+            let done = experiment::run(lab, &request, watcher, cancel).await?;
+            let ids: Vec<String> = done.iter().map(|run| format!("{} {}", run.id, run.status)).collect();
+            Ok(format!("Experiment {}", ids.join(", ")))
+        }
+        Job::Rerun(id) => {
+            watcher.will_do(1);
+            let run = experiment::rerun(lab, id, watcher, cancel).await?;
+            Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
+        }
+    }
+}
+
+/// The published line, or what there is to say where nothing completed.
+fn conclusion(report: &BatchReport) -> String {
+    let counts = &report.batch.counts;
+    let best = report.best.as_ref().and_then(|best| Some((best, best.figures.accuracy?)));
+    match best {
+        Some((best, accuracy)) => {
+            format!("Best performing model: {} with accuracy: {accuracy:.3}", best.model_type)
+        }
+        None => {
+            format!("Batch {}: {} completed, {} failed", report.batch.id, counts.completed, counts.failed)
+        }
+    }
+}
+
+/// Hears the news of one job: counts for the status bar, the rest goes on to [`Live`].
+struct JobWatcher<'a> {
+    jobs: &'a Jobs,
+    live: &'a Live,
+    update: Mutex<JobUpdate>,
+}
+
+impl<'a> JobWatcher<'a> {
+    fn new(jobs: &'a Jobs, live: &'a Live, ticket: Ticket, what: String) -> Self {
+        let update = JobUpdate { ticket, what, state: JobState::Waiting, done: 0, total: 0, failed: 0 };
+        JobWatcher { jobs, live, update: Mutex::new(update) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JobUpdate> {
+        self.update.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, state: JobState) {
+        let mut update = self.lock();
+        update.state = state;
+        self.live.job(update.clone());
+    }
+
+    fn will_do(&self, total: u64) {
+        self.lock().total = total;
+    }
+
+    fn failed(&self) -> u64 {
+        self.lock().failed
+    }
+
+    fn entry(&self, change: impl FnOnce(&mut Entry)) {
+        let ticket = self.lock().ticket;
+        if let Some(entry) = self.jobs.running().get_mut(&ticket) {
+            change(entry);
+        }
+    }
+}
+
+impl Watcher for JobWatcher<'_> {
+    fn saw(&self, news: News) {
+        match &news {
+            News::Created(run) => {
+                self.jobs.own.lock().insert(run.id);
+                self.entry(|entry| {
+                    entry.experiments.insert(run.id);
+                });
+            }
+            News::Finished(run) => {
+                self.jobs.own.lock().remove(&run.id);
+                let mut update = self.lock();
+                update.done += 1;
+                update.failed += u64::from(run.status == Status::Failed);
+                self.live.job(update.clone());
+            }
+            News::Batch(batch) => {
+                self.entry(|entry| entry.batch = Some(batch.id));
+                let mut update = self.lock();
+                // Counts of the store, so that a retried batch shows what was done before.
+                update.done = batch.counts.finished();
+                update.total = batch.counts.total();
+                update.failed = batch.counts.failed;
+                update.what = format!("batch {}", batch.name);
+                self.live.job(update.clone());
+            }
+            _ => {}
+        }
+        self.live.saw(news);
+    }
+}

@@ -1,0 +1,113 @@
+//! Reads: each command's one call of `ops`.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::domain::collection::RecordFilter;
+use crate::domain::filter::Filter;
+use crate::ops::collection::CollectionQuery;
+use crate::ops::document::Query;
+use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment};
+use crate::store::StoreError;
+use crate::store::experiments::{ExperimentQuery, Sort};
+
+use super::protocol::{Answer, BatchFile, ExperimentsRead, Failure, Read, SearchQuery, SearchRead};
+
+/// Rows that the SQL console takes at most.
+const SQL_ROWS: usize = 10_000;
+/// Batches that are listed.
+const BATCHES: u64 = 100;
+
+/// Asks and answers.
+pub async fn answer(lab: &Lab, read: Read) -> Result<Answer, Failure> {
+    ask(lab, read).await.map_err(|error| failure(&error))
+}
+
+async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
+    Ok(match read {
+        Read::Experiments(window) => experiments(lab, window).await?,
+        Read::Detail(id) => {
+            let detail = experiment::detail(lab, id).await?;
+            Answer::Detail { experiment: Box::new(detail.experiment), points: detail.points }
+        }
+        Read::DocumentsOf(id) => Answer::Documents(experiment::documents_of(lab, id).await?),
+        Read::BatchFiles => Answer::BatchFiles(batch_files(lab).await?),
+        Read::Batches => Answer::Batches(batch::list(lab, BATCHES).await?),
+        Read::Search(search) => search_documents(lab, search).await?,
+        Read::EmbeddingModels => Answer::EmbeddingModels(document::models(lab).await?),
+        Read::Collections => Answer::Collections(collection::list(lab).await?),
+        Read::Records { collection, page } => {
+            let records = collection::records(lab, &collection, &page).await?;
+            Answer::Records { collection, offset: page.offset, records }
+        }
+        Read::QueryCollection { collection, text, n_results, filter } => {
+            let begun = Instant::now();
+            let filter = RecordFilter { r#where: filter, where_document: None };
+            let query = CollectionQuery::Text(text);
+            let hits = collection::query(lab, &collection, &query, n_results, &filter).await?;
+            Answer::RecordHits { collection, hits, took: begun.elapsed() }
+        }
+        Read::ModelSummaries { with_simulated } => {
+            Answer::ModelSummaries(analytics::models(lab, with_simulated).await?)
+        }
+        Read::Sql(query) => {
+            let begun = Instant::now();
+            let table = analytics::sql(lab, &query, SQL_ROWS).await?;
+            Answer::Table { table, took: begun.elapsed() }
+        }
+    })
+}
+
+async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsError> {
+    let filter = match window.filter.trim() {
+        "" => None,
+        text => Some(Filter::parse(text, Timestamp::now())?),
+    };
+    let query = ExperimentQuery {
+        filter,
+        sort: Sort { field: window.sort, descending: window.descending },
+        offset: window.offset,
+        limit: window.limit,
+        with_archived: window.with_archived,
+    };
+    let page = experiment::list(lab, &query).await?;
+    Ok(Answer::Experiments { rows: page.rows, total: page.total, offset: window.offset })
+}
+
+async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
+    let begun = Instant::now();
+    let query = match search.query {
+        SearchQuery::Text(text) => Query::Text(text),
+        SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
+    };
+    let hits = document::search(lab, &query, search.limit, search.distance, None).await?;
+    Ok(Answer::Search { hits, took: begun.elapsed() })
+}
+
+/// Batch files are read on a thread of their own, since a folder may lie on a slow disk.
+async fn batch_files(lab: &Lab) -> Result<Vec<BatchFile>, OpsError> {
+    let folder = lab.settings.batches.clone();
+    let files = tokio::task::spawn_blocking(move || batch::files(&folder)).await;
+    let files = files.map_err(|error| OpsError::Invalid(format!("reading batch files: {error}")))??;
+    Ok(files
+        .into_iter()
+        .map(|file| BatchFile { path: file.path, name: file.name, summary: file.summary })
+        .collect())
+}
+
+/// An error in the user's words.
+pub fn failure(error: &OpsError) -> Failure {
+    match error {
+        OpsError::Store(error) => store_failure(error),
+        other => Failure { message: other.to_string(), remedy: None, unavailable: false },
+    }
+}
+
+pub fn store_failure(error: &StoreError) -> Failure {
+    Failure {
+        message: format!("Error {}: {}", error.doing, error.message),
+        remedy: error.remedy.clone(),
+        unavailable: error.is_transient(),
+    }
+}

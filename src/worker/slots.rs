@@ -1,0 +1,43 @@
+//! One running read per slot: a newer one ends the older, down to the database.
+
+use std::collections::HashMap;
+
+use tokio::task::JoinHandle;
+
+use super::jobs::Jobs;
+use super::protocol::{Event, Read, Slot, Ticket};
+use super::{Shared, follow, reads};
+
+/// The reads under way. Dropping it ends them all.
+#[derive(Default)]
+pub struct Slots {
+    running: HashMap<Slot, JoinHandle<()>>,
+}
+
+impl Slots {
+    pub fn read(&mut self, shared: &Shared, jobs: &Jobs, ticket: Ticket, slot: Slot, read: Read) {
+        let (shared, own) = (shared.clone(), jobs.own_runs());
+        let task = tokio::spawn(async move {
+            let followed = follow::wanted(&read);
+            let result = reads::answer(&shared.lab, read).await;
+            if result.as_ref().is_err_and(|failure| failure.unavailable) {
+                shared.suspicion.notify_one();
+            }
+            let seen = follow::start_of(&result);
+            shared.tell(Event::Answer { ticket, slot, result }).await;
+            if let (true, Some(seen)) = (followed, seen) {
+                follow::run(&shared, &own, seen).await;
+            }
+        });
+        if let Some(older) = self.running.insert(slot, task) {
+            // Dropping the future of a read interrupts it in the database.
+            older.abort();
+        }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.running.values().for_each(JoinHandle::abort);
+    }
+}

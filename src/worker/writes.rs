@@ -1,0 +1,89 @@
+//! Short writes, one after another and never cancelled.
+
+use tokio::sync::mpsc;
+
+use crate::domain::experiment::Edit;
+use crate::ops::collection::NewRecord;
+use crate::ops::{Lab, OpsError, collection, demo, document, experiment, schema};
+
+use super::Shared;
+use super::protocol::{Event, Ticket, Write};
+use super::reads::failure;
+
+/// Carries out writes in the order in which they were asked for, until nobody asks any more.
+pub async fn one_after_another(shared: Shared, mut queue: mpsc::Receiver<(Ticket, Write)>) {
+    while let Some((ticket, write)) = queue.recv().await {
+        let result = carry_out(&shared, write).await.map_err(|error| failure(&error));
+        if result.as_ref().is_err_and(|failure| failure.unavailable) {
+            shared.suspicion.notify_one();
+        }
+        let changed = result.is_ok();
+        shared.tell(Event::Done { ticket, result }).await;
+        if changed {
+            shared.tell(Event::Changed).await;
+        }
+    }
+}
+
+async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
+    let lab: &Lab = &shared.lab;
+    Ok(match write {
+        Write::Edit(ids, edit) => {
+            let count = experiment::edit(lab, &ids, &edit).await?.len();
+            format!("{} {count} {}", verb(&edit), plural(count as u64, "experiment"))
+        }
+        Write::Remove(ids) => {
+            let count = experiment::remove(lab, &ids).await?;
+            format!("Deleted {count} {}", plural(count, "experiment"))
+        }
+        Write::AddDocument { id, text } => {
+            let count = document::add_texts(lab, &[(id, text, serde_json::Map::new())]).await?;
+            format!("Stored {count} embeddings")
+        }
+        Write::CreateCollection { name, metadata, space } => {
+            let made = collection::create(lab, &name, &metadata, space).await?;
+            format!("Created collection: {}", made.name)
+        }
+        Write::RemoveCollection(name) => {
+            collection::remove(lab, &name).await?;
+            format!("Deleted collection: {name}")
+        }
+        Write::AddRecord { collection: name, id, text, metadata } => {
+            let record = NewRecord { id: Some(id), document: Some(text), embedding: None, metadata };
+            let count = collection::add(lab, &name, vec![record]).await?;
+            format!("Added {count} documents to {name}")
+        }
+        Write::RemoveRecords { collection: name, ids } => {
+            let count = collection::remove_records(lab, &name, &ids).await?;
+            format!("Deleted {count} {} of {name}", plural(count, "record"))
+        }
+        Write::LoadDemo => {
+            let report = demo::load(lab, &*shared.live).await?;
+            format!(
+                "Sample data is loaded: {} performance rows, experiment {}",
+                report.performance, report.experiment.id
+            )
+        }
+        Write::Init => {
+            let applied: usize = schema::init(lab).await?.iter().map(|database| database.applied.len()).sum();
+            shared.suspicion.notify_one();
+            format!("Databases are ready: {applied} {} applied", plural(applied as u64, "migration"))
+        }
+        Write::LaunchBatch(_) | Write::RetryBatch(_) | Write::StartRun(_) | Write::Rerun(_) => {
+            return Err(OpsError::Invalid("runs are jobs and do not wait in line".to_owned()));
+        }
+    })
+}
+
+fn verb(edit: &Edit) -> &'static str {
+    match edit {
+        Edit::AddTags(_) | Edit::RemoveTags(_) => "Tagged",
+        Edit::Note(_) => "Noted",
+        Edit::Archive(true) => "Archived",
+        Edit::Archive(false) => "Brought back",
+    }
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
