@@ -1,1 +1,16 @@
 //! Charts: pure drawing of given data.
+//!
+//! Every chart is a value with a `draw(&self, area, buffer, theme)`. It draws what fits: first the legend goes, then the
+//! labels of the axes, and at last it says that there is no room.
+
+pub mod bars;
+pub mod braille;
+pub mod curve;
+pub mod palette;
+pub mod plot;
+pub mod scatter;
+pub mod thin;
+pub mod ticks;
+
+#[cfg(test)]
+pub(crate) mod testing;
