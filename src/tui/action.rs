@@ -1,69 +1,138 @@
 //! Everything a user can tell the dashboard, by name; keymap, palette, help and footer are made from this list.
 
+use std::fmt;
+
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
-/// What the user told us. The serde names are those of `config/keymap.toml`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
+/// One line per action: its name, the word of the footer, the sentence of help and palette.
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident $label:literal $description:literal)*) => {
+        /// What the user told us. The serde names are those of `config/keymap.toml`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            pub const ALL: &'static [Action] = &[$(Action::$name),*];
+
+            /// One word or two, for the footer.
+            pub fn label(self) -> &'static str {
+                match self { $(Action::$name => $label,)* }
+            }
+
+            /// A sentence without its full stop, for help and palette.
+            pub fn description(self) -> &'static str {
+                match self { $(Action::$name => $description,)* }
+            }
+        }
+    };
+}
+
+actions! {
     // Everywhere
-    Quit,
-    Help,
-    Palette,
-    GoExperiments,
-    GoSearch,
-    GoCollections,
-    GoAnalytics,
-    GoActivity,
-    NextTab,
-    PreviousTab,
-    NextPane,
-    PreviousPane,
-    Up,
-    Down,
-    Left,
-    Right,
-    HalfPageUp,
-    HalfPageDown,
-    PageUp,
-    PageDown,
-    Top,
-    Bottom,
+    Quit "quit" "Leave labtop"
+    Help "help" "Show every key that works here"
+    Palette "actions" "Find an action by name"
+    GoExperiments "experiments" "Go to Experiments"
+    GoSearch "search" "Go to Search"
+    GoCollections "collections" "Go to Collections"
+    GoAnalytics "analytics" "Go to Analytics"
+    GoActivity "activity" "Go to Activity"
+    NextTab "next tab" "Go to the next tab"
+    PreviousTab "previous tab" "Go to the previous tab"
+    NextPane "pane" "Go to the next pane"
+    PreviousPane "back a pane" "Go to the previous pane"
+    Up "up" "Move up"
+    Down "down" "Move down"
+    Left "left" "Move left"
+    Right "right" "Move right"
+    HalfPageUp "half up" "Move up by half a page"
+    HalfPageDown "half down" "Move down by half a page"
+    PageUp "page up" "Move up by a page"
+    PageDown "page down" "Move down by a page"
+    Top "top" "Go to the first"
+    Bottom "bottom" "Go to the last"
     /// Enter: open, launch, choose.
-    Open,
+    Open "open" "Open what is selected"
     /// Esc: close what is on top, clear a filter.
-    Back,
+    Back "back" "Close what is open, then clear marks and filter"
     /// `/`: the filter or the query line of the tab.
-    Filter,
-    Sort,
-    ReverseSort,
-    Mark,
-    Copy,
-    Refresh,
-    Suspend,
-    LoadDemo,
-    ToggleSimulated,
+    Filter "filter" "Type a filter or a query"
+    Sort "sort" "Sort by the next column"
+    ReverseSort "reverse" "Reverse the order"
+    Mark "mark" "Mark or unmark the selected row"
+    Copy "copy" "Copy the selected id to the clipboard"
+    CopyLine "copy line" "Copy the selected line to the clipboard"
+    Refresh "refresh" "Read again what is shown"
+    Suspend "suspend" "Put labtop in the background (fg brings it back)"
+    ToggleMouse "mouse" "Give the mouse to the terminal, or take it back"
+    LoadDemo "demo" "Load the sample data of the demo"
+    ToggleSimulated "simulated" "Hide or show simulated runs"
     // Experiments
-    LaunchBatch,
-    NewRun,
-    Cancel,
-    Rerun,
-    RetryFailed,
-    EditTags,
-    EditNote,
-    Archive,
-    Compare,
+    LaunchBatch "batch" "Choose a batch file and launch it"
+    NewRun "new" "Start a single run"
+    Cancel "cancel" "Cancel what is selected"
+    Rerun "rerun" "Run the selected experiment again"
+    RetryFailed "retry failed" "Retry the failed trials of its batch"
+    EditTags "tags" "Change tags"
+    EditNote "note" "Write a note"
+    Archive "archive" "Archive, or take back from the archive"
+    Undo "undo" "Undo the last archiving"
+    ToggleArchived "archived" "Show or hide archived runs"
+    Compare "compare" "Compare the marked runs"
     // Search
-    LikeThis,
-    NextDistance,
-    MoreResults,
-    FewerResults,
+    LikeThis "like this" "Search for what is like the selected"
+    NextDistance "distance" "Measure by the next distance"
+    MoreResults "more" "Show more results"
+    FewerResults "fewer" "Show fewer results"
     // Search, Collections
-    Add,
+    Add "add" "Add a document or a record"
     // Collections
-    Create,
+    Create "create" "Create a collection"
     // Experiments, Collections
-    Delete,
+    Delete "delete" "Delete what is selected, after asking"
     // Analytics
-    Sql,
+    Sql "sql" "Type SQL"
+}
+
+impl Action {
+    /// As in `config/keymap.toml`.
+    pub fn from_name(name: &str) -> Option<Action> {
+        let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Action::deserialize(name).ok()
+    }
+}
+
+impl fmt::Display for Action {
+    /// As in `config/keymap.toml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_and_forth() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_name(&action.to_string()), Some(*action));
+        }
+        assert_eq!(Action::HalfPageDown.to_string(), "half_page_down");
+        assert_eq!(Action::from_name("half page down"), None);
+    }
+
+    #[test]
+    fn every_action_is_described_in_its_own_words() {
+        let mut sentences: Vec<&str> = Action::ALL.iter().map(|action| action.description()).collect();
+        assert!(sentences.iter().all(|sentence| sentence.len() > 4 && !sentence.ends_with('.')));
+        assert!(Action::ALL.iter().all(|action| !action.label().is_empty()));
+        sentences.sort_unstable();
+        sentences.dedup();
+        assert_eq!(sentences.len(), Action::ALL.len());
+    }
 }

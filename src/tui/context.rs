@@ -1,5 +1,7 @@
 //! What a tab or a popup may do beside changing itself: ask the worker, tell the user, open a popup.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
@@ -15,7 +17,20 @@ pub enum Effect {
     /// To the clipboard, through the terminal (OSC 52).
     Copy(String),
     Suspend,
-    Quit,
+    /// Whether the mouse belongs to labtop.
+    Mouse(bool),
+    Quit(Parting),
+}
+
+/// How the dashboard ended; what becomes of running jobs follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Nothing was running, or all of it has been stopped.
+    Idle,
+    /// The user left while jobs run: what is queued stays in the store, what runs breaks off.
+    Queue,
+    /// The terminal went away, or somebody asked the process to end.
+    Signal,
 }
 
 /// How a toast is coloured.
@@ -40,11 +55,15 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// The room the tab was drawn in last.
     pub area: Rect,
+    /// The whole screen, in which popups find their place.
+    pub screen: Rect,
     pub read_only: bool,
     pub(super) next_ticket: &'a mut Ticket,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) toasts: &'a mut Vec<Toast>,
     pub(super) popups: &'a mut Vec<Box<dyn Popup>>,
+    /// What is added to the sentence of a write when it is done.
+    pub(super) hints: &'a mut HashMap<Ticket, String>,
 }
 
 impl Context<'_> {
@@ -63,6 +82,13 @@ impl Context<'_> {
             return None;
         }
         Some(self.send(Command::Write(write)))
+    }
+
+    /// As [`Context::write`]; the toast about its end also says `hint`, such as how to undo it.
+    pub fn write_with_hint(&mut self, write: Write, hint: impl Into<String>) -> Option<Ticket> {
+        let ticket = self.write(write)?;
+        self.hints.insert(ticket, hint.into());
+        Some(ticket)
     }
 
     pub fn cancel(&mut self, cancel: Cancel) -> Ticket {

@@ -2,14 +2,29 @@
 
 use std::fmt::Debug;
 
-use crossterm::event::{KeyEvent, MouseEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear};
 
+use crate::domain::text::{fit, width};
 use crate::worker::protocol::Event;
 
 use super::action::Action;
 use super::context::{Context, Look};
+use super::theme::Theme;
+use super::widgets::cursor::Cursor;
+
+pub mod batches;
+pub mod confirm;
+pub mod form;
+pub mod help;
+pub mod message;
+pub mod palette;
+pub mod quit;
+#[cfg(test)]
+mod tests;
 
 /// Whether a popup stays after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +33,17 @@ pub enum Stay {
     Close,
     /// Closes and carries out an action, as chosen in the palette.
     Act(Action),
+    /// Closes and leaves labtop.
+    Leave(Leave),
+}
+
+/// What becomes of jobs when the user leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// They are cancelled; labtop ends when they have stopped.
+    Stop,
+    /// labtop ends at once; what is queued stays in the store for later.
+    Queue,
 }
 
 /// Something over the tab.
@@ -30,6 +56,87 @@ pub trait Popup: Debug {
 
     fn hear(&mut self, _event: &Event, _cx: &mut Context<'_>) {}
 
+    /// True while something loads, so that a spinner turns.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
     /// `area` is the whole screen; the popup chooses its place.
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>);
+}
+
+/// Draws an empty box with a title in the middle of `area`, at most as large as it; its inside.
+///
+/// `hints` stand in the lower border: keys and what they do.
+pub fn draw_box(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    theme: &Theme,
+    size: (u16, u16),
+    title: &str,
+    hints: &[(&str, &str)],
+) -> Rect {
+    let place = centered(area, size.0, size.1);
+    let room = usize::from(place.width.saturating_sub(4));
+    let block = Block::bordered()
+        .border_style(theme.focus)
+        .style(theme.text)
+        .title(Line::styled(format!(" {} ", fit(title, room)), theme.title))
+        .title_bottom(hint_line(hints, theme, room));
+    frame.render_widget(Clear, place);
+    frame.render_widget(block, place);
+    place.inner(Margin::new(2, 1))
+}
+
+/// `enter launch  esc close`, as many as fit into `room` columns.
+fn hint_line<'a>(hints: &[(&'a str, &'a str)], theme: &Theme, room: usize) -> Line<'a> {
+    let mut line = Line::default();
+    for (key, what) in hints {
+        let span = [Span::raw(" "), Span::styled(*key, theme.key), Span::raw(format!(" {what} "))];
+        let wide: usize = span.iter().map(|span| width(&span.content)).sum();
+        if line.width() + wide > room {
+            break;
+        }
+        line.spans.extend(span);
+    }
+    line
+}
+
+/// A place in the middle, no larger than `area`.
+pub fn centered(area: Rect, wide: u16, high: u16) -> Rect {
+    let (wide, high) = (wide.min(area.width), high.min(area.height));
+    Rect {
+        x: area.x + (area.width - wide) / 2,
+        y: area.y + (area.height - high) / 2,
+        width: wide,
+        height: high,
+    }
+}
+
+/// Keys of a list that has no keymap of its own; true when the key was one of them.
+pub fn step(cursor: &mut Cursor, key: KeyEvent, height: usize, total: usize) -> bool {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let page = height.max(1);
+    match key.code {
+        KeyCode::Up | KeyCode::Char('k') => cursor.up(1),
+        KeyCode::Down | KeyCode::Char('j') => cursor.down(1, total),
+        KeyCode::Char('u') if control => cursor.up(page.div_ceil(2)),
+        KeyCode::Char('d') if control => cursor.down(page.div_ceil(2), total),
+        KeyCode::PageUp => cursor.up(page),
+        KeyCode::PageDown => cursor.down(page, total),
+        KeyCode::Home | KeyCode::Char('g') => cursor.top(),
+        KeyCode::End | KeyCode::Char('G') => cursor.bottom(total),
+        _ => return false,
+    }
+    cursor.keep_visible(height, total);
+    true
+}
+
+/// Lines that the wheel turns by, downwards positive; none for other mouse events.
+pub fn wheel(mouse: MouseEvent) -> Option<isize> {
+    match mouse.kind {
+        MouseEventKind::ScrollDown => Some(3),
+        MouseEventKind::ScrollUp => Some(-3),
+        _ => None,
+    }
 }

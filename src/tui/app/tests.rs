@@ -1,0 +1,224 @@
+//! The app from key strings: screens as snapshots, and that nothing typed does harm.
+
+use ratatui::layout::Size;
+
+use super::*;
+use crate::tui::testing::data::Data;
+use crate::tui::testing::{Stage, down, health};
+use crate::worker::protocol::{JobState, JobUpdate};
+
+fn stage() -> Stage {
+    Stage::new(80, 24, Data::with_runs(40))
+}
+
+fn job(ticket: u64, state: JobState, done: u64) -> Event {
+    let what = format!("batch sentiment v{ticket}");
+    Event::Job(JobUpdate { ticket: Ticket(ticket), what, state, done, total: 12, failed: 0 })
+}
+
+fn down_now(stage: &mut Stage) {
+    let mut roles = health(["experiments", "documents", "collections", "analytics"]);
+    roles[0] = down("experiments", "PostgreSQL", stage.now, 42);
+    roles[1] = down("documents", "PostgreSQL", stage.now, 42);
+    stage.hear(Event::Health(roles));
+}
+
+#[test]
+fn the_first_frame_waits_for_nothing() {
+    let stage = Stage::before_start(80, 24, Data::default());
+    assert!(stage.sent.is_empty());
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn what_is_down_is_told_and_the_rest_works() {
+    let mut stage = stage();
+    down_now(&mut stage);
+    insta::assert_snapshot!("down_80", stage.screen());
+    stage.tell(Message::Resize(Size::new(160, 20)));
+    insta::assert_snapshot!("down_160", stage.screen());
+    assert_eq!(stage.app.next_tick(), Some(SECOND));
+}
+
+#[test]
+fn an_idle_app_wants_no_tick() {
+    let mut stage = stage();
+    assert_eq!(stage.app.next_tick(), None);
+    stage.press("y");
+    assert_eq!(stage.app.next_tick(), Some(Duration::from_secs(5)));
+    stage.wait(5);
+    assert_eq!(stage.app.next_tick(), None);
+    stage.silent = true;
+    stage.press("<ctrl+r>");
+    assert_eq!(stage.app.next_tick(), Some(SPIN));
+}
+
+#[test]
+fn a_running_batch_shows_its_meter_where_there_is_room() {
+    let mut stage = stage();
+    stage.hear(job(900, JobState::Running, 0));
+    stage.wait(42).hear(job(900, JobState::Running, 7));
+    insta::assert_snapshot!("meter_80", last_and_first(&stage));
+    stage.tell(Message::Resize(Size::new(120, 24)));
+    insta::assert_snapshot!("meter_120", last_and_first(&stage));
+}
+
+fn last_and_first(stage: &Stage) -> String {
+    let screen = stage.screen();
+    let lines: Vec<&str> = screen.lines().collect();
+    [lines[0], lines[lines.len() - 1]].join("\n")
+}
+
+#[test]
+fn quitting_asks_while_jobs_run() {
+    let mut stage = stage();
+    stage.press("q");
+    assert_eq!(stage.effects, [Effect::Quit(Parting::Idle)]);
+    stage.effects.clear();
+    stage.hear(job(900, JobState::Running, 7)).press("q");
+    insta::assert_snapshot!(stage.screen());
+    stage.press("<esc>");
+    assert!(stage.effects.is_empty());
+    stage.press("qs");
+    assert!(stage.commands().contains(&&Command::Cancel(Cancel::Job(Ticket(900)))));
+    assert!(stage.effects.is_empty(), "labtop ends when the job has stopped");
+    stage.hear(job(900, JobState::Cancelled, 7));
+    assert_eq!(stage.effects, [Effect::Quit(Parting::Idle)]);
+}
+
+#[test]
+fn leaving_now_leaves_the_queue() {
+    let mut stage = stage();
+    stage.hear(job(900, JobState::Running, 7)).press("ql");
+    assert_eq!(stage.effects, [Effect::Quit(Parting::Queue)]);
+}
+
+#[test]
+fn a_full_queue_is_told_and_nothing_waits_for_ever() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("<ctrl+r>");
+    for request in std::mem::take(&mut stage.sent) {
+        stage.tell(Message::Refused(Box::new(request)));
+    }
+    assert!(stage.app.is_idle());
+    assert!(stage.screen().contains("busy"));
+}
+
+#[test]
+fn an_error_with_a_remedy_is_shown_whole() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("r");
+    let ticket = stage.sent.last().unwrap().ticket;
+    let failure = Failure {
+        message: "Error creating experiment: PostgreSQL at localhost:5432 refused the connection".to_owned(),
+        remedy: Some(
+            "Start it with `make services`, or use the embedded profile: labtop --profile embedded"
+                .to_owned(),
+        ),
+        unavailable: true,
+    };
+    stage.hear(Event::Done { ticket, result: Err(failure) });
+    insta::assert_snapshot!(stage.screen());
+    stage.press("<esc>");
+    assert!(!stage.screen().contains("did not work"));
+}
+
+#[test]
+fn esc_and_a_fast_key_are_two_keys() {
+    let mut stage = stage();
+    stage.press("/acc<alt+j>");
+    assert!(!stage.screen().contains("/ acc"), "esc left the filter, j moved on");
+    assert!(stage.screen().contains("2 of 40"), "{}", stage.screen());
+}
+
+#[test]
+fn the_palette_finds_by_some_letters() {
+    let mut stage = stage();
+    stage.press(":lddm");
+    insta::assert_snapshot!(stage.screen());
+    stage.press("<enter>");
+    assert!(stage.commands().contains(&&Command::Write(Write::LoadDemo)));
+}
+
+#[test]
+fn the_palette_goes_to_the_tab_that_knows_the_action() {
+    let mut stage = stage();
+    stage.press("5:Start a single<enter>");
+    assert!(stage.screen().contains("New run"), "{}", stage.screen());
+}
+
+#[test]
+fn help_is_made_from_the_keymap() {
+    let mut stage = stage();
+    stage.press("?");
+    insta::assert_snapshot!("help", stage.screen());
+    stage.press("G");
+    insta::assert_snapshot!("help_end", stage.screen());
+}
+
+#[test]
+fn read_only_changes_nothing() {
+    let mut stage = stage();
+    stage.app.options.read_only = true;
+    let sent = stage.sent.len();
+    stage.press("r");
+    assert_eq!(stage.sent.len(), sent);
+    assert!(stage.screen().contains("read-only"));
+}
+
+#[test]
+fn toasts_go_away_by_themselves() {
+    let mut stage = stage();
+    stage.press("y");
+    assert!(stage.screen().contains("copied 40"), "{}", stage.screen());
+    assert_eq!(stage.effects, [Effect::Copy("40".to_owned())]);
+    stage.wait(6);
+    assert!(!stage.screen().contains("copied"));
+}
+
+#[test]
+fn pasted_text_is_never_a_command() {
+    let mut stage = stage();
+    stage.tell(Message::Paste("q".to_owned()));
+    assert!(stage.effects.is_empty());
+    stage.press("/");
+    stage.tell(Message::Paste("model = 'a'\nq\u{1b}".to_owned()));
+    assert!(stage.screen().contains("/ model = 'a' q"), "{}", stage.screen());
+}
+
+#[test]
+fn a_sequence_is_shown_while_it_is_begun_and_forgotten_after_a_second() {
+    let mut stage = stage();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"[global]\n\"g g\" = \"bottom\"").unwrap();
+    stage.app.keymap = Keymap::load(Some(file.path())).unwrap();
+    stage.press("g");
+    assert!(stage.screen().contains("g …"), "{}", stage.screen());
+    stage.wait(1);
+    stage.press("g");
+    assert!(!stage.screen().contains("40 of 40"));
+    stage.press("g");
+    assert!(stage.screen().contains("40 of 40"));
+}
+
+#[test]
+fn it_says_when_there_is_no_room() {
+    let mut stage = stage();
+    for (width, height) in [(1, 1), (20, 4), (59, 15), (60, 14)] {
+        stage.tell(Message::Resize(Size::new(width, height)));
+        stage.screen();
+    }
+    assert!(stage.screen().contains("labtop needs 60x15"));
+    stage.tell(Message::Resize(Size::new(60, 15)));
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn a_job_of_another_kind_counts_too() {
+    let mut stage = stage();
+    stage.hear(job(900, JobState::Running, 7)).hear(job(901, JobState::Running, 2));
+    assert!(stage.screen().contains("2 jobs 9/24"), "{}", stage.screen());
+    assert!(!stage.app.is_idle());
+}

@@ -1,0 +1,68 @@
+//! Popups from keys.
+
+use crate::tui::testing::Stage;
+use crate::tui::testing::data::{Data, failure};
+use crate::worker::protocol::{Command, Write};
+
+fn stage() -> Stage {
+    Stage::new(80, 24, Data::with_runs(12))
+}
+
+#[test]
+fn the_batch_picker_shows_what_each_would_run() {
+    let mut stage = stage();
+    stage.press("bj");
+    insta::assert_snapshot!(stage.screen());
+    stage.press("<enter>");
+    let path = "config/batches/sentiment v3.toml".into();
+    assert!(stage.commands().contains(&&Command::Write(Write::LaunchBatch(path))));
+}
+
+#[test]
+fn a_broken_batch_file_is_explained_and_not_launched() {
+    let mut stage = stage();
+    stage.press("bG<enter>");
+    insta::assert_snapshot!(stage.screen());
+    assert!(!stage.commands().iter().any(|command| matches!(command, Command::Write(_))));
+}
+
+#[test]
+fn without_batch_files_the_picker_says_where_they_belong() {
+    let mut stage = Stage::new(80, 24, Data { files: vec![], ..Data::with_runs(3) });
+    stage.press("b");
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn a_picker_that_cannot_read_says_why() {
+    let mut stage = stage();
+    stage.data.failure = Some(failure("config/batches: permission denied"));
+    stage.press("b");
+    assert!(stage.screen().contains("permission denied"), "{}", stage.screen());
+}
+
+#[test]
+fn a_form_says_what_is_wrong_where_it_is_wrong() {
+    let mut stage = stage();
+    stage.press("n<tab><tab><tab>lr<enter>");
+    insta::assert_snapshot!(stage.screen());
+    stage.press("=0.1<enter>");
+    assert!(matches!(stage.last_command(), Command::Read(..)), "the screen is read again after the write");
+    let runs = stage
+        .commands()
+        .iter()
+        .filter(|command| matches!(command, Command::Write(Write::StartRun(_))))
+        .count();
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn only_y_confirms() {
+    let mut stage = stage();
+    stage.press("  D<enter>");
+    insta::assert_snapshot!(stage.screen());
+    assert!(!stage.commands().iter().any(|command| matches!(command, Command::Write(_))));
+    stage.press("y");
+    assert!(stage.commands().contains(&&Command::Write(Write::Remove(vec![11, 12]))));
+    assert!(!stage.screen().contains("#12"), "{}", stage.screen());
+}

@@ -1,0 +1,182 @@
+//! The loop: messages in, effects out, a frame when something changed. The one place in `tui` that waits.
+
+use std::io;
+use std::time::Duration;
+
+use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use ratatui::layout::Size;
+use rustix::process::{Signal as Stop, kill_current_process_group};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::worker::protocol::{Event, Request};
+
+use super::app::{App, Message};
+use super::context::{Effect, Parting};
+use super::terminal::Screen;
+
+/// Least time between two frames.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Worker events taken in one go before looking at the keyboard again.
+const DRAIN: usize = 256;
+
+/// How long a stop may take to arrive; a process without a shell above it is never stopped.
+const STOP: Duration = Duration::from_millis(200);
+
+/// Why the dashboard could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("terminal: {0}")]
+    Terminal(#[from] io::Error),
+    /// The worker is gone, which is a bug: it outlives the dashboard.
+    #[error("the worker has stopped; its log says why (--log)")]
+    WorkerGone,
+}
+
+/// Shows the dashboard until the user leaves it; how that was.
+///
+/// `requests` and `events` lead to the worker, which is not waited for: the first frame is drawn at once.
+pub async fn run(app: App, requests: Sender<Request>, events: Receiver<Event>) -> Result<Parting, RunError> {
+    let screen = Screen::take(app.has_mouse())?;
+    let dashboard = Dashboard { app, screen, requests, parting: None };
+    dashboard.run(events).await
+}
+
+struct Dashboard {
+    app: App,
+    screen: Screen,
+    requests: Sender<Request>,
+    parting: Option<Parting>,
+}
+
+/// Signals that matter to a terminal program.
+struct Signals {
+    terminate: Signal,
+    hang_up: Signal,
+    resume: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            resume: signal(SignalKind::from_raw(Stop::CONT.as_raw()))?,
+        })
+    }
+}
+
+impl Dashboard {
+    async fn run(mut self, mut events: Receiver<Event>) -> Result<Parting, RunError> {
+        let mut signals = Signals::listen()?;
+        let mut keyboard = EventStream::new();
+        let size = self.screen.size()?;
+        self.tell(Message::Resize(size), &mut signals).await?;
+        self.screen.draw(&self.app)?;
+        self.tell(Message::Start, &mut signals).await?;
+        let mut drawn = Instant::now();
+        let mut dirty = true;
+        let mut tick = None;
+        let mut heard = Vec::with_capacity(DRAIN);
+        loop {
+            if dirty && drawn.elapsed() >= FRAME {
+                self.screen.draw(&self.app)?;
+                (drawn, dirty) = (Instant::now(), false);
+            }
+            let wake = if dirty { Some(drawn + FRAME) } else { None };
+            // A tick that is due stays due, however much else happens meanwhile.
+            let soonest = self.app.next_tick().map(|wait| Instant::now() + wait.max(FRAME));
+            tick = soonest.map(|soonest| tick.map_or(soonest, |due: Instant| due.min(soonest)));
+            tokio::select! {
+                biased;
+                _ = signals.terminate.recv() => return Ok(Parting::Signal),
+                _ = signals.hang_up.recv() => return Ok(Parting::Signal),
+                _ = signals.resume.recv() => { self.screen.enter()?; }
+                event = keyboard.next() => match event {
+                    Some(event) => match message(event?) {
+                        Some(message) => self.tell(message, &mut signals).await?,
+                        None => continue,
+                    },
+                    // The terminal went away.
+                    None => return Ok(Parting::Signal),
+                },
+                count = events.recv_many(&mut heard, DRAIN) => {
+                    if count == 0 {
+                        return Err(RunError::WorkerGone);
+                    }
+                    for event in heard.drain(..) {
+                        self.tell(Message::Worker(Box::new(event)), &mut signals).await?;
+                    }
+                }
+                () = at(wake) => continue,
+                () = at(tick) => {
+                    tick = None;
+                    self.tell(Message::Tick, &mut signals).await?;
+                }
+            }
+            dirty = true;
+            if let Some(parting) = self.parting {
+                return Ok(parting);
+            }
+        }
+    }
+
+    async fn tell(&mut self, message: Message, signals: &mut Signals) -> io::Result<()> {
+        for effect in self.app.update(Timestamp::now(), message) {
+            match effect {
+                Effect::Send(request) => self.send(request),
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Mouse(on) => self.screen.set_mouse(on)?,
+                Effect::Suspend => self.suspend(signals).await?,
+                Effect::Quit(parting) => self.parting = Some(parting),
+            }
+        }
+        Ok(())
+    }
+
+    /// Never waits: a full queue is told as "busy".
+    fn send(&mut self, request: Box<Request>) {
+        match self.requests.try_send(*request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request) | TrySendError::Closed(request)) => {
+                let left = self.app.update(Timestamp::now(), Message::Refused(Box::new(request)));
+                // A refusal is answered by telling it, never by asking again.
+                debug_assert!(!left.iter().any(|effect| matches!(effect, Effect::Send(_))));
+            }
+        }
+    }
+
+    /// Stops the whole group, as the terminal itself would at ctrl-z, and comes back when it is continued.
+    async fn suspend(&mut self, signals: &mut Signals) -> io::Result<()> {
+        self.screen.leave();
+        kill_current_process_group(Stop::TSTP)?;
+        // Times out where nothing can stop us, as when labtop is the first process of its terminal.
+        let stopped = timeout(STOP, signals.resume.recv()).await;
+        tracing::debug!(resumed = stopped.is_ok(), "back from the background");
+        self.screen.enter()
+    }
+}
+
+/// Waits for ever where there is no time given.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn message(event: TerminalEvent) -> Option<Message> {
+    match event {
+        TerminalEvent::Key(key) => Some(Message::Key(key)),
+        TerminalEvent::Mouse(mouse) if mouse.kind == MouseEventKind::Moved => None,
+        TerminalEvent::Mouse(mouse) => Some(Message::Mouse(mouse)),
+        TerminalEvent::Paste(text) => Some(Message::Paste(text)),
+        TerminalEvent::Resize(width, height) => Some(Message::Resize(Size::new(width, height))),
+        TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
+    }
+}
