@@ -17,6 +17,20 @@ pub mod collections;
 pub mod experiments;
 pub mod search;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
+/// All tabs, in the order of the bar.
+pub fn all() -> Vec<Box<dyn Tab>> {
+    vec![
+        Box::new(experiments::Experiments::default()),
+        Box::new(search::Search::default()),
+        Box::new(collections::Collections::default()),
+        Box::new(analytics::Analytics::default()),
+        Box::new(activity::Activity::default()),
+    ]
+}
+
 /// One screen of the dashboard. `update` code is everything that takes `&mut self`; it does no I/O and reads no clock.
 pub trait Tab: Debug {
     /// As in the tab bar.
@@ -28,6 +42,9 @@ pub trait Tab: Debug {
     /// It became visible, or what it shows may be out of date: reads what it needs.
     fn refresh(&mut self, cx: &mut Context<'_>);
 
+    /// Another tab is shown from now on: nothing need be kept fresh until the next [`Tab::refresh`].
+    fn hide(&mut self) {}
+
     /// An action that the app did not handle itself.
     fn act(&mut self, action: Action, cx: &mut Context<'_>);
 
@@ -38,6 +55,9 @@ pub trait Tab: Debug {
 
     /// A key for the text line that has the focus.
     fn type_key(&mut self, _key: KeyEvent, _cx: &mut Context<'_>) {}
+
+    /// The room changed; more may be in view now.
+    fn resized(&mut self, _cx: &mut Context<'_>) {}
 
     /// A click or the wheel inside `cx.area`.
     fn mouse(&mut self, _mouse: MouseEvent, _cx: &mut Context<'_>) {}

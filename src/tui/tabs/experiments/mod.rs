@@ -1,1 +1,469 @@
-//! The experiments tab.
+//! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+
+use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::domain::metric::MetricPoint;
+use crate::tui::action::Action;
+use crate::tui::context::{Context, Look, Tone};
+use crate::tui::popups::wheel;
+use crate::tui::widgets::input::TextLine;
+use crate::tui::widgets::table::Table;
+use crate::worker::protocol::{Event, LogLine, Slot};
+
+use super::Tab;
+use compare::Compare;
+use curves::Live;
+use detail::Detail;
+use list::List;
+
+mod actions;
+mod columns;
+mod compare;
+mod curves;
+mod detail;
+mod forms;
+mod list;
+#[cfg(test)]
+mod tests;
+mod view;
+
+/// Lines of the log that are kept for the runs.
+const LOG_LINES: usize = 1000;
+
+/// Which part has the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Focus {
+    #[default]
+    Table,
+    Detail,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Experiments {
+    list: List,
+    /// Sorted, so that comparisons keep their order.
+    marks: BTreeSet<ExperimentId>,
+    detail: Detail,
+    live: Live,
+    compare: Option<Compare>,
+    focus: Focus,
+    /// The detail takes the whole tab.
+    full: bool,
+    line: TextLine,
+    typing: bool,
+    /// The newest running one is selected as long as the user does not move.
+    follow: bool,
+    /// What the last archiving put away.
+    archived: Vec<ExperimentId>,
+    log: VecDeque<LogLine>,
+}
+
+impl Default for Experiments {
+    fn default() -> Self {
+        Experiments {
+            list: List::default(),
+            marks: BTreeSet::new(),
+            detail: Detail::default(),
+            live: Live::default(),
+            compare: None,
+            focus: Focus::default(),
+            full: false,
+            line: TextLine::default(),
+            typing: false,
+            follow: true,
+            archived: Vec::new(),
+            log: VecDeque::new(),
+        }
+    }
+}
+
+impl Tab for Experiments {
+    fn title(&self) -> &'static str {
+        "Experiments"
+    }
+
+    fn section(&self) -> &'static str {
+        "experiments"
+    }
+
+    fn refresh(&mut self, cx: &mut Context<'_>) {
+        let height = self.height(cx.area);
+        self.list.refresh(cx, height);
+        match &mut self.compare {
+            Some(compare) => compare.refresh(cx),
+            None => self.detail.refresh(cx),
+        }
+    }
+
+    fn resized(&mut self, cx: &mut Context<'_>) {
+        let height = self.height(cx.area);
+        self.list.moved(cx, height);
+        self.show_selected(cx);
+    }
+
+    fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        let by = self.step(action, cx.area);
+        match (action, by) {
+            (_, Some((down, by))) => self.go(down, by, cx),
+            (Action::Left | Action::Right, _) => self.turn(action == Action::Right, cx),
+            (Action::NextPane | Action::PreviousPane, _) => self.other_pane(cx.area),
+            (Action::Open, _) => self.open(cx),
+            (Action::Back, _) => self.back(cx),
+            (Action::Filter, _) => {
+                self.typing = true;
+                self.line.set(self.list.filter.clone());
+            }
+            (Action::Sort, _) => self.sort_by_next(cx),
+            (Action::ReverseSort, _) => {
+                self.list.descending = !self.list.descending;
+                self.restart(cx);
+            }
+            (Action::ToggleSimulated, _) => self.toggle_simulated(cx),
+            (Action::ToggleArchived, _) => self.toggle_archived(cx),
+            (Action::Mark, _) => self.mark(cx),
+            (Action::Compare, _) => self.compare(cx),
+            (Action::LaunchBatch, _) => self.follow = true,
+            _ => self.act_on_runs(action, cx),
+        }
+    }
+
+    fn is_typing(&self) -> bool {
+        self.typing
+    }
+
+    fn type_key(&mut self, key: KeyEvent, cx: &mut Context<'_>) {
+        match key.code {
+            KeyCode::Enter => {
+                self.typing = false;
+                self.set_filter(self.line.text().trim().to_owned(), cx);
+            }
+            KeyCode::Esc => {
+                self.typing = false;
+                self.line.clear();
+                self.set_filter(String::new(), cx);
+            }
+            _ => {
+                self.line.key(key);
+            }
+        }
+    }
+
+    fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
+        self.click(mouse, cx);
+    }
+
+    fn hear(&mut self, event: &Event, cx: &mut Context<'_>) {
+        match event {
+            Event::Answer { ticket, slot: Slot::Experiments, result } => {
+                let height = self.height(cx.area);
+                if self.list.take(*ticket, result, cx, height) {
+                    self.show_selected(cx);
+                }
+            }
+            Event::Answer { ticket, slot: Slot::Detail, result } => match &mut self.compare {
+                Some(compare) => compare.take(*ticket, result, &self.live, cx),
+                None => self.detail.take(*ticket, result, &self.live, cx),
+            },
+            Event::Answer { ticket, slot: Slot::Documents, result } => {
+                self.detail.take(*ticket, result, &self.live, cx);
+            }
+            Event::Experiment(experiment) => self.hear_run(experiment, cx),
+            Event::Points { id, points } => self.hear_points(*id, points),
+            Event::Log(line) => {
+                if self.log.len() >= LOG_LINES {
+                    self.log.pop_front();
+                }
+                self.log.push_back(line.clone());
+            }
+            Event::Answer { .. }
+            | Event::Done { .. }
+            | Event::Job(_)
+            | Event::Batch(_)
+            | Event::Health(_)
+            | Event::Changed => {}
+        }
+    }
+
+    fn hints(&self) -> &'static [Action] {
+        if self.compare.is_some() {
+            &[Action::Right, Action::Down, Action::Back]
+        } else if self.full {
+            &[Action::Right, Action::Down, Action::Back, Action::Cancel, Action::Rerun]
+        } else {
+            &[
+                Action::LaunchBatch,
+                Action::NewRun,
+                Action::Filter,
+                Action::Sort,
+                Action::Mark,
+                Action::Compare,
+                Action::Cancel,
+                Action::Rerun,
+                Action::Archive,
+                Action::Palette,
+            ]
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.list.is_loading()
+            || self.detail.is_loading()
+            || self.compare.as_ref().is_some_and(Compare::is_loading)
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        self.draw_tab(frame, area, look);
+    }
+}
+
+impl Experiments {
+    /// How far and whether down an action moves; none for actions that do not.
+    fn step(&self, action: Action, area: Rect) -> Option<(bool, usize)> {
+        let page = self.height(area).max(1);
+        Some(match action {
+            Action::Up => (false, 1),
+            Action::Down => (true, 1),
+            Action::HalfPageUp => (false, page.div_ceil(2)),
+            Action::HalfPageDown => (true, page.div_ceil(2)),
+            Action::PageUp => (false, page),
+            Action::PageDown => (true, page),
+            Action::Top => (false, usize::MAX),
+            Action::Bottom => (true, usize::MAX),
+            _ => return None,
+        })
+    }
+
+    fn go(&mut self, down: bool, by: usize, cx: &mut Context<'_>) {
+        if let Some(compare) = &mut self.compare {
+            return compare.scroll(down, by);
+        }
+        if self.has_detail_keys() {
+            let room = self.detail_area(cx.area).unwrap_or_default();
+            let log = self.log_of_shown();
+            return self.detail.scroll(down, by, room, self.list.selected(), &log);
+        }
+        self.follow = false;
+        let total = self.list.total();
+        if down {
+            self.list.cursor.down(by, total)
+        } else {
+            self.list.cursor.up(by)
+        }
+        self.moved(cx);
+    }
+
+    fn moved(&mut self, cx: &mut Context<'_>) {
+        let height = self.height(cx.area);
+        self.list.moved(cx, height);
+        self.show_selected(cx);
+    }
+
+    /// The detail follows the selected row while it is in view.
+    fn show_selected(&mut self, cx: &mut Context<'_>) {
+        if self.compare.is_some() {
+            return;
+        }
+        if self.detail_area(cx.area).is_none() {
+            return self.detail.close();
+        }
+        // While the row has not arrived yet, what is shown stays.
+        let id = self.list.selected().map(|run| run.id);
+        if id.is_some() || self.list.total() == 0 {
+            self.detail.show(cx, id);
+        }
+    }
+
+    fn turn(&mut self, right: bool, cx: &mut Context<'_>) {
+        match &mut self.compare {
+            Some(compare) => compare.turn(right),
+            None => self.detail.turn(cx, right),
+        }
+    }
+
+    fn other_pane(&mut self, area: Rect) {
+        if !self.full && self.detail_area(area).is_some() {
+            self.focus = if self.focus == Focus::Table { Focus::Detail } else { Focus::Table };
+        }
+    }
+
+    fn has_detail_keys(&self) -> bool {
+        self.full || self.focus == Focus::Detail
+    }
+
+    fn open(&mut self, cx: &mut Context<'_>) {
+        if self.compare.is_none() && self.list.selected().is_some() {
+            self.full = true;
+            self.show_selected(cx);
+        }
+    }
+
+    /// Closes what is on top, one thing at a time.
+    fn back(&mut self, cx: &mut Context<'_>) {
+        if self.compare.take().is_some() {
+            self.detail.close();
+            self.show_selected(cx);
+        } else if self.full {
+            self.full = false;
+            self.focus = Focus::Table;
+            self.moved(cx);
+        } else if self.focus == Focus::Detail {
+            self.focus = Focus::Table;
+        } else if !self.marks.is_empty() {
+            self.marks.clear();
+        } else if !self.list.filter.is_empty() {
+            self.line.clear();
+            self.set_filter(String::new(), cx);
+        }
+    }
+
+    fn restart(&mut self, cx: &mut Context<'_>) {
+        let height = self.height(cx.area);
+        self.list.restart(cx, height);
+    }
+
+    fn set_filter(&mut self, filter: String, cx: &mut Context<'_>) {
+        if filter != self.list.filter {
+            self.list.filter = filter;
+            self.restart(cx);
+        }
+    }
+
+    fn sort_by(&mut self, column: usize, cx: &mut Context<'_>) {
+        if self.list.sort == column {
+            self.list.descending = !self.list.descending;
+        } else {
+            self.list.sort = column;
+            self.list.descending = columns::COLUMNS[column].descending;
+        }
+        self.restart(cx);
+    }
+
+    fn sort_by_next(&mut self, cx: &mut Context<'_>) {
+        let count = columns::COLUMNS.len();
+        let next = (1..=count)
+            .map(|step| (self.list.sort + step) % count)
+            .find(|column| !columns::COLUMNS[*column].title.is_empty());
+        if let Some(next) = next {
+            self.sort_by(next, cx);
+        }
+    }
+
+    fn toggle_simulated(&mut self, cx: &mut Context<'_>) {
+        self.list.without_simulated = !self.list.without_simulated;
+        let text = if self.list.without_simulated {
+            "simulated runs are hidden"
+        } else {
+            "simulated runs are shown"
+        };
+        cx.toast(Tone::Plain, text);
+        self.restart(cx);
+    }
+
+    fn toggle_archived(&mut self, cx: &mut Context<'_>) {
+        self.list.with_archived = !self.list.with_archived;
+        let text =
+            if self.list.with_archived { "archived runs are shown" } else { "archived runs are hidden" };
+        cx.toast(Tone::Plain, text);
+        self.restart(cx);
+    }
+
+    fn mark(&mut self, cx: &mut Context<'_>) {
+        if let Some(id) = self.list.selected().map(|run| run.id) {
+            if !self.marks.remove(&id) {
+                self.marks.insert(id);
+            }
+            self.go(true, 1, cx);
+        }
+    }
+
+    fn compare(&mut self, cx: &mut Context<'_>) {
+        let ids: Vec<ExperimentId> = self.marks.iter().copied().collect();
+        match ids.len() {
+            0 | 1 => cx.toast(Tone::Plain, "mark at least two runs with space, then compare them"),
+            2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
+            count => {
+                let text = format!("{count} runs are marked; {} at most can be compared", compare::MOST);
+                cx.toast(Tone::Plain, text);
+            }
+        }
+    }
+
+    fn hear_run(&mut self, run: &Experiment, cx: &mut Context<'_>) {
+        let height = self.height(cx.area);
+        if run.status == Status::Queued {
+            self.live.forget(run.id);
+        }
+        if self.list.put(run, height) {
+            self.list.refresh(cx, height);
+        }
+        self.detail.put(run);
+        if let Some(compare) = &mut self.compare {
+            compare.put(run);
+        }
+        if self.follow && self.is_free_to_follow() {
+            // The next one may have begun before the news that the last one ended.
+            let is_ours = |id: ExperimentId| id == run.id || self.live.get(id).is_some();
+            if let Some(next) = self.list.newest_running(is_ours) {
+                self.list.select(next, height);
+            }
+        }
+        self.show_selected(cx);
+    }
+
+    /// A run that still moves is not left for a newer one.
+    fn is_free_to_follow(&self) -> bool {
+        !self.list.selected().is_some_and(|run| run.status == Status::Running)
+    }
+
+    fn hear_points(&mut self, id: ExperimentId, points: &[MetricPoint]) {
+        self.live.add(id, points);
+        self.list.put_points(id, points);
+        self.detail.put_points(id, points);
+        if let Some(compare) = &mut self.compare {
+            compare.put_points(id, points);
+        }
+    }
+
+    fn click(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
+        let place = Position::new(mouse.column, mouse.row);
+        let in_detail = self.detail_area(cx.area).is_some_and(|area| area.contains(place));
+        if let Some(lines) = wheel(mouse) {
+            let (down, by) = (lines > 0, lines.unsigned_abs());
+            if in_detail || self.compare.is_some() {
+                let focus = std::mem::replace(&mut self.focus, Focus::Detail);
+                self.go(down, by, cx);
+                self.focus = focus;
+            } else {
+                let (height, total) = (self.height(cx.area), self.list.total());
+                self.follow = false;
+                self.list.cursor.scroll(down, by, height, total);
+                self.moved(cx);
+            }
+        }
+        if mouse.kind != MouseEventKind::Down(MouseButton::Left) || self.compare.is_some() {
+            return;
+        }
+        self.focus = if in_detail { Focus::Detail } else { Focus::Table };
+        let rows = self.rows_area(cx.area);
+        if in_detail || self.full {
+            return;
+        }
+        let (height, total) = (self.height(cx.area), self.list.total());
+        if let Some(column) = self.table(true).title_at(rows, place) {
+            if !columns::COLUMNS[column].title.is_empty() {
+                self.sort_by(column, cx);
+            }
+        } else if let Some(line) = Table::line_at(rows, place)
+            && self.list.cursor.click(line, height, total)
+        {
+            self.follow = false;
+            self.moved(cx);
+        }
+    }
+}

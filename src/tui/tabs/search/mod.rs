@@ -1,1 +1,348 @@
-//! The search tab.
+//! The search tab: a text or a document, and what lies nearest to it.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+
+use crate::domain::document::{Distance, DocumentHit, EmbeddingModel};
+use crate::tui::action::Action;
+use crate::tui::context::{Context, Look, Tone};
+use crate::tui::popups::form::{Field, Form, Problem};
+use crate::tui::remote::Remote;
+use crate::tui::widgets::cursor::Cursor;
+use crate::tui::widgets::prose::Prose;
+use crate::tui::widgets::query_line::{QueryLine, Typed};
+use crate::tui::widgets::table::Table;
+use crate::worker::protocol::{Answer, Event, Failure, Read, SearchQuery, SearchRead, Slot, Ticket, Write};
+
+use super::Tab;
+
+#[cfg(test)]
+mod tests;
+mod view;
+
+/// Steps of `+` and `-`.
+const LIMITS: [usize; 9] = [1, 3, 5, 10, 20, 50, 100, 200, 500];
+
+/// As in the published example.
+const FIRST_LIMIT: usize = 5;
+
+/// Rows the wheel moves.
+const WHEEL: usize = 3;
+
+/// The part of the tab that has the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Focus {
+    #[default]
+    Hits,
+    Detail,
+}
+
+/// What a search gave.
+#[derive(Clone, Debug, PartialEq)]
+struct Found {
+    hits: Vec<DocumentHit>,
+    took: Duration,
+}
+
+/// State of the tab.
+#[derive(Debug)]
+pub struct Search {
+    line: QueryLine,
+    /// What was searched for last.
+    query: Option<SearchQuery>,
+    limit: usize,
+    distance: Distance,
+    found: Remote<Found>,
+    /// Documents came or went while an answer was on its way: search once more when it is here.
+    again: bool,
+    models: Remote<Vec<EmbeddingModel>>,
+    cursor: Cursor,
+    focus: Focus,
+    /// The selected document, ready to be scrolled.
+    detail: Prose,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Search {
+            line: QueryLine::default(),
+            query: None,
+            limit: FIRST_LIMIT,
+            distance: Distance::default(),
+            found: Remote::Idle,
+            again: false,
+            models: Remote::Idle,
+            cursor: Cursor::default(),
+            focus: Focus::default(),
+            detail: Prose::default(),
+        }
+    }
+}
+
+impl Search {
+    fn hits(&self) -> &[DocumentHit] {
+        self.found.data().map_or(&[], |found| &found.hits)
+    }
+
+    fn selected(&self) -> Option<&DocumentHit> {
+        self.hits().get(self.cursor.selected)
+    }
+
+    fn search(&mut self, cx: &mut Context<'_>) {
+        self.again = false;
+        if let Some(query) = &self.query {
+            let read = SearchRead { query: query.clone(), limit: self.limit, distance: self.distance };
+            self.found.load(cx.read(Slot::Search, Read::Search(read)));
+        }
+    }
+
+    fn ask(&mut self, query: SearchQuery, cx: &mut Context<'_>) {
+        self.query = Some(query);
+        self.cursor = Cursor::default();
+        self.focus = Focus::Hits;
+        self.search(cx);
+    }
+
+    fn read_models(&mut self, cx: &mut Context<'_>) {
+        if !self.models.is_loading() {
+            self.models.load(cx.read(Slot::Models, Read::EmbeddingModels));
+        }
+    }
+
+    fn like_selected(&mut self, cx: &mut Context<'_>) {
+        let Some(hit) = self.selected() else {
+            return cx.toast(Tone::Plain, "search first, then select a document to find more like it");
+        };
+        let query = SearchQuery::Document { id: hit.document_id.clone(), model: hit.model_name.clone() };
+        self.line.set("");
+        self.ask(query, cx);
+    }
+
+    fn next_distance(&mut self, cx: &mut Context<'_>) {
+        let place = Distance::ALL.iter().position(|distance| *distance == self.distance).unwrap_or(0);
+        self.distance = Distance::ALL[(place + 1) % Distance::ALL.len()];
+        self.search(cx);
+    }
+
+    fn change_limit(&mut self, more: bool, cx: &mut Context<'_>) {
+        let next = if more {
+            LIMITS.into_iter().find(|limit| *limit > self.limit)
+        } else {
+            LIMITS.into_iter().rev().find(|limit| *limit < self.limit)
+        };
+        if let Some(limit) = next {
+            self.limit = limit;
+            self.search(cx);
+        }
+    }
+
+    fn copy(&self, what: &str, text: impl Fn(&DocumentHit) -> String, cx: &mut Context<'_>) {
+        match self.selected() {
+            Some(hit) => {
+                cx.copy(text(hit));
+                cx.toast(Tone::Good, format!("copied {what}"));
+            }
+            None => cx.toast(Tone::Plain, "nothing is selected to copy"),
+        }
+    }
+
+    fn back(&mut self) {
+        match self.focus {
+            Focus::Detail => self.focus = Focus::Hits,
+            Focus::Hits => {
+                self.found.clear();
+                self.query = None;
+                self.line.set("");
+                self.show_selected();
+            }
+        }
+    }
+
+    fn move_by(&mut self, action: Action, cx: &mut Context<'_>) {
+        let places = view::places(self, cx.area);
+        match self.focus {
+            Focus::Hits => {
+                let (height, total) = (Table::height(places.hits), self.hits().len());
+                let before = self.cursor.selected;
+                self.cursor.act(action, height, total);
+                if self.cursor.selected != before {
+                    self.show_selected();
+                }
+            }
+            Focus::Detail => self.detail.act(action, places.detail.width, places.detail.height),
+        }
+    }
+
+    /// Makes the detail pane's text of the selected hit.
+    fn show_selected(&mut self) {
+        let detail = self.selected().map(view::detail_of).unwrap_or_default();
+        self.detail.replace(detail);
+    }
+
+    fn fill_hits(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, cx: &mut Context<'_>) {
+        let result = match result {
+            Ok(Answer::Search { hits, took }) => Ok(Found { hits: hits.clone(), took: *took }),
+            Ok(_) => return,
+            Err(failure) => Err(failure.clone()),
+        };
+        if self.found.fill(ticket, result) {
+            self.cursor.selected = self.cursor.selected.min(self.hits().len().saturating_sub(1));
+            self.show_selected();
+            if self.again {
+                self.search(cx);
+            }
+        }
+    }
+
+    fn fill_models(&mut self, ticket: Ticket, result: &Result<Answer, Failure>) {
+        let result = match result {
+            Ok(Answer::EmbeddingModels(models)) => Ok(models.clone()),
+            Ok(_) => return,
+            Err(failure) => Err(failure.clone()),
+        };
+        self.models.fill(ticket, result);
+    }
+
+    fn click(&mut self, position: Position, cx: &Context<'_>) {
+        let places = view::places(self, cx.area);
+        if places.line.contains(position) {
+            return self.line.focus();
+        }
+        self.line.leave();
+        if places.detail.contains(position) {
+            self.focus = Focus::Detail;
+        } else if let Some(line) = Table::line_at(places.hits, position) {
+            self.focus = Focus::Hits;
+            let (height, total) = (Table::height(places.hits), self.hits().len());
+            if self.cursor.click(line, height, total) {
+                self.show_selected();
+            }
+        }
+    }
+
+    fn wheel(&mut self, down: bool, position: Position, cx: &Context<'_>) {
+        let places = view::places(self, cx.area);
+        if places.detail.contains(position) {
+            self.detail.scroll(down, WHEEL, places.detail.width, places.detail.height);
+        } else {
+            let (height, total) = (Table::height(places.hits), self.hits().len());
+            let before = self.cursor.selected;
+            self.cursor.scroll(down, WHEEL, height, total);
+            if self.cursor.selected != before {
+                self.show_selected();
+            }
+        }
+    }
+}
+
+/// Asks for a document to keep.
+fn add_form() -> Form {
+    let fields = vec![
+        Field::new("id").hint("a name of its own; an existing one is replaced"),
+        Field::new("text").hint("what is embedded and found again"),
+    ];
+    Form::new("Add a document", fields, "add", |texts| match texts {
+        ["", ..] => Err(Problem::new(0, "a document needs an id")),
+        [_, ""] => Err(Problem::new(1, "a document needs a text")),
+        [id, text] => Ok(vec![Write::AddDocument { id: (*id).to_owned(), text: (*text).to_owned() }]),
+        _ => Err(Problem::new(0, "id and text are needed")),
+    })
+}
+
+impl Tab for Search {
+    fn title(&self) -> &'static str {
+        "Search"
+    }
+
+    fn section(&self) -> &'static str {
+        "search"
+    }
+
+    fn refresh(&mut self, cx: &mut Context<'_>) {
+        self.read_models(cx);
+        if self.found.is_loading() {
+            self.again = true;
+        } else {
+            self.search(cx);
+        }
+    }
+
+    fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        match action {
+            Action::Filter => self.line.focus(),
+            Action::Open if self.selected().is_none() => self.line.focus(),
+            Action::Open => self.focus = Focus::Detail,
+            Action::LikeThis => self.like_selected(cx),
+            Action::NextDistance => self.next_distance(cx),
+            Action::MoreResults => self.change_limit(true, cx),
+            Action::FewerResults => self.change_limit(false, cx),
+            Action::Add => cx.open(Box::new(add_form())),
+            Action::Copy => self.copy("the text", |hit| hit.content.clone(), cx),
+            Action::CopyLine => self.copy("the line", view::as_line, cx),
+            Action::Back => self.back(),
+            Action::NextPane | Action::PreviousPane | Action::Left | Action::Right => {
+                let to_detail = self.focus == Focus::Hits && action != Action::Left;
+                let there = to_detail && self.selected().is_some();
+                self.focus = if there { Focus::Detail } else { Focus::Hits };
+            }
+            _ => self.move_by(action, cx),
+        }
+    }
+
+    fn is_typing(&self) -> bool {
+        self.line.is_typing()
+    }
+
+    fn type_key(&mut self, key: KeyEvent, cx: &mut Context<'_>) {
+        if let Typed::Submit(text) = self.line.key(key) {
+            if text.trim().is_empty() {
+                return self.back();
+            }
+            self.ask(SearchQuery::Text(text.trim().to_owned()), cx);
+        }
+    }
+
+    fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
+        let position = Position::new(mouse.column, mouse.row);
+        match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => self.click(position, cx),
+            MouseEventKind::ScrollDown => self.wheel(true, position, cx),
+            MouseEventKind::ScrollUp => self.wheel(false, position, cx),
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, event: &Event, cx: &mut Context<'_>) {
+        match event {
+            Event::Answer { ticket, slot: Slot::Search, result } => self.fill_hits(*ticket, result, cx),
+            Event::Answer { ticket, slot: Slot::Models, result } => self.fill_models(*ticket, result),
+            _ => {}
+        }
+    }
+
+    fn hints(&self) -> &'static [Action] {
+        if self.selected().is_some() {
+            &[
+                Action::Filter,
+                Action::LikeThis,
+                Action::NextDistance,
+                Action::MoreResults,
+                Action::Open,
+                Action::Copy,
+            ]
+        } else {
+            &[Action::Filter, Action::Add, Action::NextDistance, Action::MoreResults]
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.found.is_loading() || self.models.is_loading()
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        view::draw(self, frame, area, look);
+    }
+}

@@ -1,0 +1,265 @@
+//! Where the three panes are, and how they are drawn.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+
+use crate::domain::text::one_line;
+use crate::tui::context::Look;
+use crate::tui::jobs::{Job, clock};
+use crate::tui::theme::Theme;
+use crate::tui::widgets::notice::draw_empty;
+use crate::tui::widgets::number::took;
+use crate::tui::widgets::pane::Pane;
+use crate::tui::widgets::prose::Prose;
+use crate::tui::widgets::statusbar::meter;
+use crate::tui::widgets::table::{Cell, Column, Row, Table, draw_scrollbar};
+use crate::worker::protocol::{BackendState, JobState, LogLevel, LogLine, RoleHealth};
+
+use super::{Activity, Focus};
+
+/// From here on jobs and health stand beside each other.
+const WIDE: u16 = 130;
+
+/// Lines below the roles about the selected one.
+const HEALTH_LINES: u16 = 2;
+
+/// Longest log line that is looked at, bytes.
+const LONGEST: usize = 4096;
+
+impl Activity {
+    /// The pane with its frame.
+    pub(super) fn pane(&self, pane: Focus, area: Rect) -> Rect {
+        let roles = u16::try_from(self.health.len().max(4)).unwrap_or(4) + 3 + HEALTH_LINES;
+        let (jobs, health, log) = if area.width >= WIDE {
+            let [upper, log] =
+                Layout::vertical([Constraint::Length((area.height / 3).max(roles)), Constraint::Fill(1)])
+                    .areas(area);
+            let [jobs, health] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(upper);
+            (jobs, health, log)
+        } else {
+            let heights =
+                [Constraint::Fill(2), Constraint::Length(roles.min(area.height / 2)), Constraint::Fill(3)];
+            let [jobs, health, log] = Layout::vertical(heights).areas(area);
+            (jobs, health, log)
+        };
+        match pane {
+            Focus::Jobs => jobs,
+            Focus::Health => health,
+            Focus::Log => log,
+        }
+    }
+
+    /// Lines in view.
+    pub(super) fn height(&self, pane: Focus, area: Rect) -> usize {
+        let inside = Pane::inside(self.pane(pane, area));
+        match pane {
+            Focus::Jobs => Table::height(inside),
+            Focus::Health => Table::height(roles_area(inside).0),
+            Focus::Log => usize::from(inside.height),
+        }
+    }
+
+    pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        self.draw_jobs(frame, self.pane(Focus::Jobs, area), look);
+        self.draw_health(frame, self.pane(Focus::Health, area), look);
+        self.draw_log(frame, self.pane(Focus::Log, area), look);
+    }
+
+    fn draw_jobs(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        let theme = look.theme;
+        let focused = self.focus == Focus::Jobs;
+        let running = self.jobs.running().count();
+        let note = if running > 0 { format!("{running} running") } else { String::new() };
+        let pane = Pane::new("Jobs of this session").focused(focused).note(note, theme.running);
+        let inside = pane.draw(area, frame.buffer_mut(), look);
+        if self.jobs.all().is_empty() {
+            let lines = ["Nothing has been started yet.", "b launches a batch"];
+            return draw_empty(inside, frame.buffer_mut(), theme, &lines);
+        }
+        let table = Table {
+            columns: vec![
+                Column::new("what").width(12, 24).flex(1),
+                Column::new("state").width(11, 11),
+                Column::new("progress").width(18, 18).priority(1),
+                Column::new("time").width(7, 7).right(),
+                Column::new("left").width(7, 7).right().priority(2),
+            ],
+            total: self.jobs.all().len(),
+            cursor: self.job,
+            focused,
+            ..Table::default()
+        };
+        table.draw(inside, frame.buffer_mut(), theme, |index| {
+            self.jobs.all().iter().rev().nth(index).map(|job| job_row(job, look))
+        });
+    }
+
+    fn draw_health(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        let theme = look.theme;
+        let focused = self.focus == Focus::Health;
+        let inside = Pane::new("Health").focused(focused).draw(area, frame.buffer_mut(), look);
+        let table = Table {
+            columns: vec![
+                Column::new("role").width(11, 12),
+                Column::new("backend").width(10, 11).priority(3),
+                Column::new("state").width(25, 26).flex(1),
+                Column::new("p50").width(6, 7).right().priority(1),
+                Column::new("p95").width(6, 7).right().priority(2),
+                Column::new("lately").width(9, 12).priority(4),
+            ],
+            total: self.health.len(),
+            cursor: self.role,
+            focused,
+            ..Table::default()
+        };
+        let (roles, below) = roles_area(inside);
+        table.draw(roles, frame.buffer_mut(), theme, |index| {
+            self.health.get(index).map(|role| self.health_row(role, look))
+        });
+        if let Some(role) = self.health.get(self.role.selected) {
+            let mut prose = Prose::default();
+            prose.push(&one_line(&about(role), LONGEST), theme.dim);
+            prose.draw(below, frame.buffer_mut());
+        }
+    }
+
+    fn health_row(&self, role: &RoleHealth, look: &Look<'_>) -> Row {
+        let (state, style) = state_of(role, look);
+        let figure = |share| self.latencies.percentile(role.role, share).map(took).unwrap_or_default();
+        Row::new([
+            Cell::new(role.role),
+            Cell::new(role.backend),
+            Cell::styled(state, style),
+            Cell::new(figure(0.5)),
+            Cell::new(figure(0.95)),
+            Cell::styled(self.latencies.sparkline(role.role, 12), look.theme.dim),
+        ])
+    }
+
+    fn draw_log(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+        let theme = look.theme;
+        let focused = self.focus == Focus::Log;
+        let held = if self.log_is_held { "end goes to the newest" } else { "" };
+        let pane = Pane::new("Log").focused(focused).note(held, theme.dim);
+        let inside = pane.draw(area, frame.buffer_mut(), look);
+        if self.log.is_empty() {
+            return draw_empty(inside, frame.buffer_mut(), theme, &["Nothing has been logged yet."]);
+        }
+        let buffer = frame.buffer_mut();
+        let window = self.line.window(usize::from(inside.height), self.log.len());
+        for (y, index) in (inside.y..inside.bottom()).zip(window) {
+            let style = match self.log[index].level {
+                LogLevel::Error => theme.bad,
+                LogLevel::Warn => theme.warn,
+                LogLevel::Info => theme.text,
+                LogLevel::Debug => theme.dim,
+            };
+            let text = one_line(&log_text(&self.log[index]), LONGEST);
+            buffer.set_stringn(inside.x, y, text, usize::from(inside.width), style);
+            if focused && index == self.line.selected {
+                buffer.set_style(Rect { y, height: 1, ..inside }, theme.selected);
+            }
+        }
+        draw_scrollbar(inside, buffer, theme, self.line, self.log.len());
+    }
+}
+
+/// The table of roles, and the lines about the selected one.
+fn roles_area(inside: Rect) -> (Rect, Rect) {
+    let below = HEALTH_LINES.min(inside.height.saturating_sub(2));
+    let roles = Rect { height: inside.height - below, ..inside };
+    (roles, Rect { y: roles.bottom(), height: below, ..inside })
+}
+
+/// The line of a pane's list under a click.
+pub(super) fn line_at(pane: Focus, area: Rect, place: Position) -> Option<usize> {
+    let inside = Pane::inside(area);
+    match pane {
+        Focus::Jobs => Table::line_at(inside, place),
+        Focus::Health => Table::line_at(roles_area(inside).0, place),
+        Focus::Log => inside.contains(place).then(|| usize::from(place.y - inside.y)),
+    }
+}
+
+fn job_row(job: &Job, look: &Look<'_>) -> Row {
+    let theme = look.theme;
+    let (state, style) = match job.update.state {
+        JobState::Waiting => ("◌ waiting", theme.dim),
+        JobState::Running => ("● running", theme.running),
+        JobState::Completed => ("✓ done", theme.good),
+        JobState::Failed => ("✗ failed", theme.bad),
+        JobState::Cancelled => ("⊘ cancelled", theme.warn),
+    };
+    let failed = if job.update.failed > 0 { format!(" {}✗", job.update.failed) } else { String::new() };
+    let progress = match job.share() {
+        Some(share) => format!("{} {}/{}{failed}", meter(share, 8), job.update.done, job.update.total),
+        None => String::new(),
+    };
+    Row::new([
+        Cell::new(job.update.what.as_str()),
+        Cell::styled(state, style),
+        Cell::styled(progress, style),
+        Cell::new(clock(job.elapsed(look.now))),
+        Cell::new(job.left(look.now).map(clock).unwrap_or_default()),
+    ])
+}
+
+/// Up with its version and place; down since when, why, what to do, and when it is tried again.
+fn state_of(role: &RoleHealth, look: &Look<'_>) -> (String, ratatui::style::Style) {
+    let theme: &Theme = look.theme;
+    match &role.state {
+        BackendState::Unknown => ("○ not asked yet".to_owned(), theme.dim),
+        BackendState::Up { version, .. } => (format!("● up · {version}"), theme.good),
+        BackendState::Down { since, next_try, .. } => {
+            let down = Duration::try_from(look.now.duration_since(*since)).unwrap_or_default();
+            let wait = next_try.as_second().saturating_sub(look.now.as_second()).max(0);
+            (format!("✗ down {} · next try {wait}s", clock(down)), theme.bad)
+        }
+    }
+}
+
+/// Where it is, or why it is down and what to do.
+fn about(role: &RoleHealth) -> String {
+    match &role.state {
+        BackendState::Unknown => String::new(),
+        BackendState::Up { place, .. } => format!("{}: {place}", role.role),
+        BackendState::Down { .. } => format!("{}: {}", role.role, why(role)),
+    }
+}
+
+fn why(role: &RoleHealth) -> String {
+    match &role.state {
+        BackendState::Down { why, .. } => match &why.remedy {
+            Some(remedy) => format!("{} ({remedy})", why.message),
+            None => why.message.clone(),
+        },
+        BackendState::Unknown | BackendState::Up { .. } => String::new(),
+    }
+}
+
+/// For the clipboard.
+pub(super) fn health_text(role: &RoleHealth) -> String {
+    match &role.state {
+        BackendState::Unknown => format!("{} {}: not asked yet", role.role, role.backend),
+        BackendState::Up { place, version, .. } => {
+            format!("{} {} {version} at {place}", role.role, role.backend)
+        }
+        BackendState::Down { since, .. } => {
+            format!("{} {} down since {since}: {}", role.role, role.backend, why(role))
+        }
+    }
+}
+
+/// `12:34:56 ERROR postgres  text`, in UTC.
+pub(super) fn log_text(line: &LogLine) -> String {
+    let level = match line.level {
+        LogLevel::Error => "ERROR",
+        LogLevel::Warn => "WARN ",
+        LogLevel::Info => "INFO ",
+        LogLevel::Debug => "DEBUG",
+    };
+    let time = line.at.strftime("%H:%M:%S");
+    format!("{time} {level} {} {}", line.source, line.text)
+}

@@ -1,0 +1,249 @@
+//! The records of one collection: a window of its pages, or what a question found.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::domain::collection::{RecordHit, RecordPage, StoredRecord};
+use crate::tui::action::Action;
+use crate::tui::context::Context;
+use crate::tui::remote::Remote;
+use crate::tui::widgets::cursor::Cursor;
+use crate::worker::protocol::{Answer, Failure, Read, Slot, Ticket};
+
+use super::query::Query;
+
+/// Records that are read at once.
+const PAGE: usize = 100;
+
+/// Results of a question, as in the published example.
+const RESULTS: usize = 5;
+
+/// A part of the collection.
+#[derive(Clone, Debug, PartialEq)]
+struct Page {
+    offset: usize,
+    records: Vec<StoredRecord>,
+}
+
+/// What a question found.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Found {
+    pub hits: Vec<RecordHit>,
+    pub took: Duration,
+}
+
+/// State of the right side of the tab.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// Whose records these are.
+    pub collection: Option<String>,
+    page: Remote<Page>,
+    /// Where the page that was asked for last begins.
+    asked: usize,
+    /// Records of the collection, as far as known.
+    stored: usize,
+    browsing: Cursor,
+    /// The question, while its results are shown.
+    pub query: Option<Query>,
+    found: Remote<Found>,
+    finding: Cursor,
+    marked: BTreeSet<String>,
+}
+
+impl Records {
+    /// Turns to a collection; nothing is kept of the one before.
+    pub fn of(collection: Option<String>, stored: usize) -> Self {
+        Records { collection, stored, ..Records::default() }
+    }
+
+    /// The collection may have changed: its page is read again.
+    pub fn reread(&mut self, stored: usize, height: usize, cx: &mut Context<'_>) {
+        self.stored = stored;
+        self.browsing.keep_visible(height, stored);
+        if self.query.is_none() {
+            self.read(height, cx);
+        }
+    }
+
+    /// What a question found. Until its first answer, and when that fails, the records stay in view.
+    pub fn found(&self) -> Option<&Found> {
+        self.query.as_ref().and(self.found.data())
+    }
+
+    /// Rows of what is shown.
+    pub fn total(&self) -> usize {
+        self.found().map_or(self.stored, |found| found.hits.len())
+    }
+
+    pub fn cursor(&self) -> Cursor {
+        if self.found().is_some() { self.finding } else { self.browsing }
+    }
+
+    fn cursor_mut(&mut self) -> &mut Cursor {
+        if self.found().is_some() { &mut self.finding } else { &mut self.browsing }
+    }
+
+    /// The record in a row of what is shown, with its distance from the question; none while it is on its way.
+    pub fn row(&self, index: usize) -> Option<(&StoredRecord, Option<f64>)> {
+        if let Some(found) = self.found() {
+            return found.hits.get(index).map(|hit| (&hit.record, Some(hit.distance)));
+        }
+        let page = self.page.data()?;
+        Some((page.records.get(index.checked_sub(page.offset)?)?, None))
+    }
+
+    pub fn selected(&self) -> Option<&StoredRecord> {
+        self.row(self.cursor().selected).map(|(record, _)| record)
+    }
+
+    pub fn failure(&self) -> Option<&Failure> {
+        if self.query.is_some() { self.found.failure() } else { self.page.failure() }
+    }
+
+    /// What is in view is not what was asked for.
+    pub fn is_stale(&self) -> bool {
+        self.failure().is_some() || self.found.is_loading()
+    }
+
+    pub fn is_loading(&self) -> bool {
+        self.page.is_loading() || self.found.is_loading()
+    }
+
+    pub fn is_marked(&self, id: &str) -> bool {
+        self.marked.contains(id)
+    }
+
+    /// Marks the selected record, or takes its mark away, and goes on to the next.
+    pub fn mark(&mut self) {
+        let Some(id) = self.selected().map(|record| record.id.clone()) else {
+            return;
+        };
+        if !self.marked.remove(&id) {
+            self.marked.insert(id);
+        }
+    }
+
+    /// Ids that an action is about: the marked ones, else the selected one.
+    pub fn chosen(&self) -> Vec<String> {
+        if self.marked.is_empty() {
+            return self.selected().map(|record| record.id.clone()).into_iter().collect();
+        }
+        self.marked.iter().cloned().collect()
+    }
+
+    pub fn marks(&self) -> usize {
+        self.marked.len()
+    }
+
+    pub fn clear_marks(&mut self) {
+        self.marked.clear();
+    }
+
+    pub fn act(&mut self, action: Action, height: usize, cx: &mut Context<'_>) {
+        let total = self.total();
+        self.cursor_mut().act(action, height, total);
+        self.read_if_needed(height, cx);
+    }
+
+    /// True when a row was hit.
+    pub fn click(&mut self, line: usize, height: usize) -> bool {
+        let total = self.total();
+        self.cursor_mut().click(line, height, total)
+    }
+
+    pub fn scroll(&mut self, down: bool, by: usize, height: usize, cx: &mut Context<'_>) {
+        let total = self.total();
+        self.cursor_mut().scroll(down, by, height, total);
+        self.read_if_needed(height, cx);
+    }
+
+    /// Asks for the records nearest to a text.
+    pub fn ask(&mut self, query: Query, cx: &mut Context<'_>) {
+        let Some(collection) = self.collection.clone() else {
+            return;
+        };
+        // One slot for both: this read cancels the one of a page, whose answer will not come.
+        if self.page.is_loading() {
+            self.page.clear();
+        }
+        let read = Read::QueryCollection {
+            collection,
+            text: query.text.clone(),
+            n_results: RESULTS,
+            filter: query.filter.clone(),
+        };
+        self.query = Some(query);
+        self.finding = Cursor::default();
+        self.found.load(cx.read(Slot::Records, read));
+    }
+
+    /// Back from the results to the records; false when there were no results.
+    pub fn browse(&mut self, height: usize, cx: &mut Context<'_>) -> bool {
+        let was_asking = self.query.take().is_some();
+        self.found.clear();
+        if was_asking {
+            self.read_if_needed(height, cx);
+        }
+        was_asking
+    }
+
+    /// Reads the page around the cursor when rows in view are missing and not on their way.
+    pub fn read_if_needed(&mut self, height: usize, cx: &mut Context<'_>) {
+        if self.query.is_some() || self.page.failure().is_some() {
+            return;
+        }
+        let window = self.browsing.window(height, self.stored);
+        let within = |offset: usize, count: usize| offset <= window.start && window.end <= offset + count;
+        let here = self.page.data().is_some_and(|page| within(page.offset, page.records.len()));
+        let coming = self.page.is_loading() && within(self.asked, PAGE.max(height));
+        if !here && !coming {
+            self.read(height, cx);
+        }
+    }
+
+    fn read(&mut self, height: usize, cx: &mut Context<'_>) {
+        let Some(collection) = self.collection.clone() else {
+            return;
+        };
+        let limit = PAGE.max(height);
+        let window = self.browsing.window(height, self.stored);
+        self.asked = window.start.saturating_sub((limit - window.len()) / 2);
+        let page = RecordPage { offset: self.asked, limit, ..RecordPage::default() };
+        self.page.load(cx.read(Slot::Records, Read::Records { collection, page }));
+    }
+
+    /// Takes an answer that belongs here; true when something new is to be shown.
+    pub fn fill(
+        &mut self,
+        ticket: Ticket,
+        result: &Result<Answer, Failure>,
+        height: usize,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        match result {
+            Ok(Answer::Records { offset, records, .. }) => {
+                let page = Page { offset: *offset, records: records.clone() };
+                let filled = self.page.fill(ticket, Ok(page));
+                if filled {
+                    self.learn_total(*offset, records.len(), height);
+                    self.read_if_needed(height, cx);
+                }
+                filled
+            }
+            Ok(Answer::RecordHits { hits, took, .. }) => {
+                self.found.fill(ticket, Ok(Found { hits: hits.clone(), took: *took }))
+            }
+            Ok(_) => false,
+            Err(failure) => {
+                self.page.fill(ticket, Err(failure.clone())) || self.found.fill(ticket, Err(failure.clone()))
+            }
+        }
+    }
+
+    /// A page that is not full is the last; one that goes beyond the count says that there are more.
+    fn learn_total(&mut self, offset: usize, count: usize, height: usize) {
+        let end = offset + count;
+        self.stored = if count < PAGE.max(height) { end } else { self.stored.max(end) };
+        self.browsing.keep_visible(height, self.stored);
+    }
+}

@@ -1,0 +1,369 @@
+//! The collections tab.
+
+use std::time::Duration;
+
+use crossterm::event::KeyCode;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::collection::{RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::document::Metadata;
+use crate::tui::context::Effect;
+use crate::tui::tabs::testing::{Desk, body, down, tumble};
+use crate::tui::testing::Stage;
+use crate::tui::testing::data::Data;
+use crate::worker::protocol::{Command, Write};
+
+fn object(value: Value) -> Metadata {
+    let Value::Object(object) = value else { panic!("{value} is no object") };
+    object
+}
+
+fn collection(name: &str, records: u64) -> Collection {
+    Collection {
+        name: name.to_owned(),
+        metadata: object(json!({"description": "Customer reviews", "version": 1})),
+        space: Space::Cosine,
+        dimension: (records > 0).then_some(384),
+        records,
+    }
+}
+
+fn record(id: &str, document: &str) -> StoredRecord {
+    StoredRecord {
+        id: id.to_owned(),
+        document: Some(document.to_owned()),
+        metadata: object(json!({"rating": 5, "verified_purchase": true, "category": "audio"})),
+        embedding: None,
+    }
+}
+
+fn page(offset: usize, count: usize) -> Answer {
+    let records =
+        (offset..offset + count).map(|index| record(&format!("r{index:04}"), &format!("text {index}")));
+    Answer::Records { collection: "product_reviews".to_owned(), offset, records: records.collect() }
+}
+
+fn reviews() -> Answer {
+    let records = vec![
+        record("review_1", "These headphones have amazing sound quality and great bass"),
+        record("review_2", "The battery life is disappointing, only lasts 2 hours"),
+    ];
+    Answer::Records { collection: "product_reviews".to_owned(), offset: 0, records }
+}
+
+fn list(records: u64) -> Answer {
+    Answer::Collections(vec![
+        collection("xgboost_sentiment_analysis_v3", 5),
+        collection("product_reviews", records),
+        collection("empty-one", 0),
+    ])
+}
+
+/// Looks at `product_reviews`.
+fn desk(width: u16, height: u16) -> Desk<Collections> {
+    let mut desk = Desk::new(Collections::default(), width, height);
+    desk.refresh().answer(Slot::Collections, Ok(list(2)));
+    desk.act(Action::Down).answer(Slot::Records, Ok(reviews()));
+    desk.requests();
+    desk
+}
+
+/// Looks at a collection of many records.
+fn large(height: u16) -> Desk<Collections> {
+    let mut desk = Desk::new(Collections::default(), 80, height);
+    desk.refresh().answer(Slot::Collections, Ok(list(10_000)));
+    desk.act(Action::Down).answer(Slot::Records, Ok(page(0, 100)));
+    desk.act(Action::Open);
+    desk.requests();
+    desk
+}
+
+fn pages(desk: &mut Desk<Collections>) -> Vec<usize> {
+    let offset = |read| match read {
+        Read::Records { page: RecordPage { offset, limit: 100, .. }, .. } => offset,
+        other => panic!("{other:?}"),
+    };
+    desk.reads().into_iter().map(offset).collect()
+}
+
+#[test]
+fn names_records_and_detail() {
+    let mut small = desk(80, 21);
+    insta::assert_snapshot!("small", small.screen());
+    small.act(Action::Open).act(Action::Down).act(Action::Open);
+    insta::assert_snapshot!("small_detail", small.screen());
+    let mut large = desk(160, 42);
+    insta::assert_snapshot!("large", large.screen());
+    large.act(Action::Open).act(Action::Down);
+    insta::assert_snapshot!("large_record", large.screen());
+    insta::assert_snapshot!("smallest", desk(60, 12).screen());
+}
+
+#[test]
+fn empty_loading_and_failed() {
+    let mut desk = Desk::new(Collections::default(), 80, 21);
+    desk.refresh();
+    insta::assert_snapshot!("loading", desk.screen());
+    desk.answer(Slot::Collections, Ok(Answer::Collections(Vec::new())));
+    insta::assert_snapshot!("empty", desk.screen());
+    desk.refresh().answer(Slot::Collections, Err(down()));
+    insta::assert_snapshot!("failed", desk.screen());
+}
+
+#[test]
+fn a_failure_leaves_old_data_in_view() {
+    let mut desk = desk(80, 21);
+    desk.refresh().answer(Slot::Collections, Err(down()));
+    desk.act(Action::Filter).submit("sound").answer(Slot::Records, Err(down()));
+    insta::assert_snapshot!(desk.screen());
+}
+
+#[test]
+fn odd_texts_are_shown_safely_and_aligned() {
+    let mut huge = record("huge", &"long word ".repeat(100_000));
+    huge.metadata.insert("blob".to_owned(), json!("x".repeat(1 << 20)));
+    let records = vec![
+        record("\u{1b}[31mred\u{1b}[0m", "escape \u{1b}[2J and\ttab and\nnew line"),
+        record("日本語", "全角文字は二桁の幅を取る e\u{301}tude"),
+        huge,
+        StoredRecord { document: None, metadata: Metadata::new(), ..record("bare", "") },
+    ];
+    let mut odd = collection("product_reviews", 4);
+    odd.metadata = object(json!({"\u{1b}]0;title\u{7}": "a\nb", "big": "y".repeat(1 << 20)}));
+    let mut desk = Desk::new(Collections::default(), 80, 21);
+    desk.refresh().answer(Slot::Collections, Ok(Answer::Collections(vec![odd])));
+    let answer = Answer::Records { collection: "product_reviews".to_owned(), offset: 0, records };
+    desk.answer(Slot::Records, Ok(answer));
+    insta::assert_snapshot!("odd_small", desk.screen());
+    desk.resize(160, 42).act(Action::Open);
+    insta::assert_snapshot!("odd_large", desk.screen());
+}
+
+#[test]
+fn only_pages_around_the_cursor_are_read() {
+    let mut desk = large(21);
+    desk.act(Action::PageDown).act(Action::Down);
+    assert_eq!(pages(&mut desk), [0usize; 0]);
+    desk.act(Action::Bottom);
+    assert_eq!(pages(&mut desk), [9_942]);
+    assert!(desk.screen().contains("···"), "{}", desk.screen());
+}
+
+#[test]
+fn a_page_answered_too_late_is_followed_by_the_right_one() {
+    let mut desk = large(21);
+    desk.act(Action::Bottom).act(Action::Top);
+    assert_eq!(pages(&mut desk), [9_942]);
+    desk.act(Action::Bottom);
+    assert_eq!(pages(&mut desk), [0usize; 0]);
+}
+
+#[test]
+fn a_collection_that_shrank_is_browsed_to_its_end() {
+    let mut desk = large(21);
+    desk.act(Action::Bottom).answer(Slot::Records, Ok(page(9_942, 3)));
+    assert!(desk.screen().contains("9,945 of 9,945"), "{}", desk.screen());
+    assert_eq!(desk.requests().len(), 2);
+    desk.act(Action::Up);
+    assert!(desk.requests().is_empty());
+}
+
+#[test]
+fn a_question_with_a_condition() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Filter).submit(r#"good sound where {"rating": 5}"#);
+    let read = Read::QueryCollection {
+        collection: "product_reviews".to_owned(),
+        text: "good sound".to_owned(),
+        n_results: 5,
+        filter: Some(object(json!({"rating": 5}))),
+    };
+    let ticket = {
+        let requests = desk.requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].command, Command::Read(Slot::Records, read));
+        requests[0].ticket
+    };
+    let hits = vec![RecordHit { record: record("review_1", "amazing sound"), distance: 0.4321 }];
+    let found =
+        Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::from_millis(7) };
+    desk.hear(&Event::Answer { ticket, slot: Slot::Records, result: Ok(found) });
+    insta::assert_snapshot!("found", desk.screen());
+    desk.act(Action::Back);
+    assert!(desk.screen().contains("review_2"));
+}
+
+#[test]
+fn a_wrong_condition_is_told_under_the_line() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Filter).submit(r#"good where {"rating": }"#);
+    assert!(desk.requests().is_empty() && desk.tab.is_typing());
+    insta::assert_snapshot!(desk.screen());
+    desk.key(KeyCode::Esc);
+    assert!(desk.tab.problem.is_none());
+}
+
+#[test]
+fn a_question_while_a_page_loads_leaves_nothing_waiting() {
+    let mut desk = large(21);
+    desk.act(Action::Bottom).act(Action::Filter).submit("sound");
+    let found =
+        |hits| Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::ZERO };
+    desk.answer(Slot::Records, Ok(found(Vec::new())));
+    assert!(!desk.tab.is_busy());
+    desk.requests();
+    desk.act(Action::Back);
+    assert_eq!(pages(&mut desk), [9_942]);
+}
+
+#[test]
+fn the_same_collection_stays_selected_when_others_come() {
+    let mut desk = desk(80, 21);
+    desk.refresh();
+    let mut more = vec![collection("aaa", 1), collection("bbb", 1), collection("product_reviews", 3)];
+    desk.answer(Slot::Collections, Ok(Answer::Collections(more.clone())));
+    assert_eq!(desk.tab.selected().map(|selected| selected.name.as_str()), Some("product_reviews"));
+    desk.requests();
+    more.pop();
+    desk.refresh().answer(Slot::Collections, Ok(Answer::Collections(more)));
+    assert_eq!(desk.tab.records.collection.as_deref(), Some("bbb"));
+}
+
+#[test]
+fn many_changes_lead_to_one_read_at_a_time() {
+    let mut desk = desk(80, 21);
+    desk.refresh().refresh().refresh();
+    assert_eq!(desk.reads(), [Read::Collections]);
+}
+
+#[test]
+fn deleting_asks_and_names_what_goes() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Delete);
+    confirm(&mut desk, &Write::RemoveCollection("product_reviews".to_owned()));
+    desk.act(Action::Open).act(Action::Mark).act(Action::Mark).act(Action::Delete);
+    let ids = vec!["review_1".to_owned(), "review_2".to_owned()];
+    confirm(&mut desk, &Write::RemoveRecords { collection: "product_reviews".to_owned(), ids });
+    desk.hear(&Event::Done { ticket: Ticket(77), result: Ok("Deleted 2 records".to_owned()) });
+    assert_eq!(desk.tab.records.marks(), 0);
+}
+
+fn confirm(desk: &mut Desk<Collections>, write: &Write) {
+    let mut popup = desk.popups.pop().expect("nothing was asked");
+    desk.with(|_, cx| {
+        popup.key(KeyEvent::from(KeyCode::Char('y')), cx);
+    });
+    assert_eq!(desk.writes(), std::slice::from_ref(write));
+}
+
+#[test]
+fn forms_make_what_was_typed() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Create);
+    fill(&mut desk, &["reviews", "of customers", r#"{"version": 2}"#, ""]);
+    let metadata = object(json!({"version": 2, "description": "of customers"}));
+    let write = Write::CreateCollection { name: "reviews".to_owned(), metadata, space: Space::Cosine };
+    assert_eq!(desk.writes(), [write]);
+    desk.act(Action::Add);
+    fill(&mut desk, &["r1", "good", ""]);
+    let write = Write::AddRecord {
+        collection: "product_reviews".to_owned(),
+        id: "r1".to_owned(),
+        text: "good".to_owned(),
+        metadata: Metadata::new(),
+    };
+    assert_eq!(desk.writes(), [write]);
+}
+
+/// Types into the fields of the topmost form and sends it.
+fn fill(desk: &mut Desk<Collections>, texts: &[&str]) {
+    let mut popup = desk.popups.pop().expect("no form was opened");
+    desk.with(|_, cx| {
+        for text in texts {
+            for character in text.chars() {
+                popup.key(KeyEvent::from(KeyCode::Char(character)), cx);
+            }
+            popup.key(KeyEvent::from(KeyCode::Tab), cx);
+        }
+        popup.key(KeyEvent::from(KeyCode::Enter), cx);
+    });
+}
+
+#[test]
+fn clicks_and_wheel_reach_their_panes() {
+    let mut desk = desk(160, 42);
+    desk.click(5, 2);
+    assert_eq!(desk.tab.records.collection.as_deref(), Some("empty-one"));
+    desk.click(5, 3).answer(Slot::Records, Ok(reviews()));
+    desk.click(60, 5);
+    assert_eq!((desk.tab.focus, desk.tab.records.cursor().selected), (Focus::Records, 1));
+    desk.click(60, 30);
+    assert_eq!(desk.tab.focus, Focus::Detail);
+    desk.mouse(MouseEventKind::ScrollDown, 60, 5);
+    desk.click(60, 1);
+    assert!(desk.tab.is_typing());
+}
+
+#[test]
+fn the_document_is_copied() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Open).act(Action::Copy);
+    let Some(Effect::Copy(text)) = desk.effects.pop() else { panic!("nothing was copied") };
+    assert!(text.starts_with("These headphones"));
+    desk.act(Action::CopyLine);
+    let Some(Effect::Copy(line)) = desk.effects.pop() else { panic!("nothing was copied") };
+    assert!(
+        line.starts_with("review_1\tThese headphones") && line.ends_with("\"category\":\"audio\"}"),
+        "{line}"
+    );
+}
+
+#[test]
+fn the_keys_of_the_whole_screen_lead_here() {
+    let mut stage = Stage::new(160, 45, Data::default());
+    stage.silent = true;
+    stage.press("3");
+    answer(&mut stage, Slot::Collections, list(2));
+    stage.press("j");
+    answer(&mut stage, Slot::Records, reviews());
+    stage.press("<enter>j");
+    insta::assert_snapshot!("whole_screen", body(&stage.screen()));
+    stage.press("d");
+    insta::assert_snapshot!("whole_screen_delete", body(&stage.screen()));
+    stage.press("y");
+    let ids = vec!["review_2".to_owned()];
+    let write = Write::RemoveRecords { collection: "product_reviews".to_owned(), ids };
+    assert_eq!(*stage.last_command(), Command::Write(write));
+    stage.press("nnew_one<tab><tab>{oops<enter>");
+    insta::assert_snapshot!("whole_screen_form", body(&stage.screen()));
+}
+
+fn answer(stage: &mut Stage, slot: Slot, answer: Answer) {
+    let ticket = stage.sent.last().unwrap().ticket;
+    stage.hear(Event::Answer { ticket, slot, result: Ok(answer) });
+}
+
+fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
+    match (read, number % 4) {
+        (_, 0) => Err(down()),
+        (Read::Collections, 1) => Ok(Answer::Collections(Vec::new())),
+        (Read::Collections, _) => Ok(list(u64::from(number) * 7)),
+        (Read::QueryCollection { .. }, _) => {
+            let hits = vec![RecordHit { record: record("review_1", "amazing sound"), distance: 0.4321 }];
+            Ok(Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::ZERO })
+        }
+        (Read::Records { page: asked, .. }, 1) => Ok(page(asked.offset, usize::from(number) % 100)),
+        (Read::Records { page: asked, .. }, _) => Ok(page(asked.offset, asked.limit)),
+        (read, _) => panic!("{read:?} was not expected"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_that_happens_is_a_panic(steps in prop::collection::vec((0u8..6, 0u16..400, 0u16..400), 0..60)) {
+        tumble(Collections::default(), &steps, by_chance);
+    }
+}

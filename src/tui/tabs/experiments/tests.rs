@@ -1,0 +1,402 @@
+//! The experiments tab.
+
+use proptest::prelude::*;
+use ratatui::layout::Size;
+
+use crate::domain::experiment::{Edit, Figures, Status};
+use crate::tui::app::Message;
+use crate::tui::context::Effect;
+use crate::tui::testing::Stage;
+use crate::tui::testing::data::{Data, at, batch, failure, points, run, running};
+use crate::worker::protocol::{Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Write};
+
+fn stage(width: u16, height: u16) -> Stage {
+    Stage::new(width, height, Data::with_runs(1204))
+}
+
+fn last_read(stage: &Stage) -> &ExperimentsRead {
+    let commands = stage.sent.iter().rev().map(|request| &request.command);
+    commands
+        .filter_map(|command| match command {
+            Command::Read(_, Read::Experiments(read)) => Some(read),
+            _ => None,
+        })
+        .next()
+        .unwrap()
+}
+
+fn table_reads(stage: &Stage) -> usize {
+    stage
+        .commands()
+        .iter()
+        .filter(|command| matches!(command, Command::Read(_, Read::Experiments(_))))
+        .count()
+}
+
+#[test]
+fn a_narrow_screen_shows_the_table() {
+    insta::assert_snapshot!(stage(80, 24).screen());
+}
+
+#[test]
+fn a_wide_screen_shows_table_and_detail() {
+    let mut stage = stage(160, 45);
+    stage.press("jjj");
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn a_high_screen_shows_the_detail_below() {
+    insta::assert_snapshot!(stage(80, 40).press("jj").screen());
+}
+
+#[test]
+fn enter_opens_the_detail_and_its_sections_turn() {
+    let mut stage = stage(80, 24);
+    stage.press("<enter>");
+    insta::assert_snapshot!("detail_parameters", stage.screen());
+    stage.press("l");
+    insta::assert_snapshot!("detail_results", stage.screen());
+    stage.press("l");
+    insta::assert_snapshot!("detail_documents", stage.screen());
+    stage.press("l");
+    insta::assert_snapshot!("detail_log", stage.screen());
+    stage.press("<esc>");
+    assert!(stage.screen().contains("1 of 1,204"));
+}
+
+#[test]
+fn a_failed_run_says_why() {
+    let mut stage = stage(80, 24);
+    // 1204 is divisible by 7.
+    stage.press("<enter>");
+    assert!(stage.screen().contains("ValueError: no data"), "{}", stage.screen());
+}
+
+#[test]
+fn only_a_window_is_read_and_it_moves_along() {
+    let mut stage = stage(80, 24);
+    assert_eq!((last_read(&stage).offset, last_read(&stage).limit), (0, 100));
+    let reads = table_reads(&stage);
+    stage.press("jjjjjjjj");
+    assert_eq!(table_reads(&stage), reads, "what is here is not read again");
+    stage.press("G");
+    assert!(last_read(&stage).offset > 1000);
+    assert!(stage.screen().contains("1,204 of 1,204"), "{}", stage.screen());
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn rows_on_their_way_are_dots_not_blanks() {
+    let mut stage = stage(80, 24);
+    stage.silent = true;
+    stage.press("G");
+    assert!(stage.screen().contains("···"));
+}
+
+#[test]
+fn sorting_cycles_and_shows_its_arrow() {
+    let mut stage = stage(80, 24);
+    stage.press("sss");
+    assert!(stage.screen().contains("acc ▼"), "{}", stage.screen());
+    assert!(last_read(&stage).descending);
+    stage.press("S");
+    assert!(stage.screen().contains("acc ▲"));
+    stage.press("2").press("1");
+    assert!(stage.screen().contains("acc ▲"), "remembered for the session");
+}
+
+#[test]
+fn a_filter_stays_visible_and_esc_clears_it() {
+    let mut stage = stage(80, 24);
+    stage.press("/accuracy > 0.9");
+    insta::assert_snapshot!("filter_typed", stage.screen());
+    stage.press("<enter>");
+    assert_eq!(last_read(&stage).filter, "accuracy > 0.9");
+    insta::assert_snapshot!("filter_holds", stage.screen());
+    stage.press("<esc>");
+    assert_eq!(last_read(&stage).filter, "");
+}
+
+#[test]
+fn a_wrong_filter_is_marked_under_its_place() {
+    let mut stage = stage(80, 24);
+    let message = "accuracy >> 0.9\n          ^\nexpected a value";
+    stage.data.bad_filter = Some((">>", failure(message)));
+    stage.press("/accuracy >> 0.9<enter>");
+    insta::assert_snapshot!("filter_wrong", stage.screen());
+    let message = "(accuracy >> 0.9) and runner != 'simulate'\n           ^\nexpected a value";
+    stage.data.bad_filter = Some((">>", failure(message)));
+    stage.press("H");
+    insta::assert_snapshot!("filter_wrong_without_simulated", stage.screen());
+}
+
+#[test]
+fn simulated_runs_are_marked_and_can_be_hidden() {
+    let mut stage = stage(80, 24);
+    assert!(stage.screen().contains(" sim"));
+    stage.press("H");
+    assert_eq!(last_read(&stage).filter, "runner != 'simulate'");
+    assert!(!stage.screen().contains(" sim "), "{}", stage.screen());
+    assert!(stage.screen().contains("simulated hidden"));
+}
+
+#[test]
+fn an_empty_lab_teaches_its_keys() {
+    insta::assert_snapshot!(Stage::new(80, 24, Data::default()).screen());
+}
+
+#[test]
+fn what_cannot_be_read_says_why_and_what_to_do() {
+    let mut refused = failure("PostgreSQL at localhost:5432 refused the connection");
+    refused.remedy = Some("start it with `make services`".to_owned());
+    let data = Data { failure: Some(refused), ..Data::default() };
+    insta::assert_snapshot!(Stage::new(80, 24, data).screen());
+}
+
+#[test]
+fn the_selected_run_stays_selected_when_new_ones_come() {
+    let mut stage = stage(80, 24);
+    stage.press("jjj");
+    let reads = table_reads(&stage);
+    stage.hear(Event::Experiment(Box::new(running(1205))));
+    assert_eq!(table_reads(&stage), reads, "no reading for a row that stands on top");
+    insta::assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn a_new_run_is_followed_until_the_user_moves() {
+    let mut stage = stage(160, 45);
+    stage.data.runs.insert(0, running(1205));
+    stage.hear(Event::Experiment(Box::new(running(1205))));
+    insta::assert_snapshot!("live", stage.screen());
+    stage.hear(Event::Experiment(Box::new(running(1206))));
+    assert!(stage.screen().contains("#1205"), "a run that moves is not left");
+    let mut done = running(1205);
+    done.status = Status::Completed;
+    done.figures = Figures { accuracy: Some(0.913), ..Figures::default() };
+    stage.hear(Event::Points { id: 1206, points: points(1206, 1, 2) });
+    stage.hear(Event::Experiment(Box::new(done)));
+    assert!(stage.screen().contains("#1206 NeuralNet"), "{}", stage.screen());
+    stage.press("jjj").hear(Event::Experiment(Box::new(running(1207))));
+    assert!(!stage.screen().contains("#1207"));
+}
+
+#[test]
+fn points_move_row_and_curve_without_a_reading() {
+    let mut stage = stage(160, 45);
+    stage.hear(Event::Experiment(Box::new(running(1205))));
+    let sent = stage.sent.len();
+    for step in 1..=30 {
+        stage.hear(Event::Points { id: 1205, points: points(1205, step, step) });
+    }
+    assert_eq!(stage.sent.len(), sent);
+    let screen = stage.screen();
+    let row = screen.lines().find(|line| line.contains("▌ 1205")).unwrap();
+    assert!(row.contains("0.891"), "{row}");
+}
+
+#[test]
+fn many_changes_in_a_row_do_not_cancel_the_reading_under_way() {
+    let mut stage = stage(160, 45);
+    stage.silent = true;
+    let sent = stage.sent.len();
+    for _ in 0..10 {
+        stage.hear(Event::Changed);
+    }
+    assert_eq!(stage.sent.len() - sent, 2, "one for the table, one for the detail");
+    let waiting: Vec<_> = stage.sent[sent..].to_vec();
+    stage.silent = false;
+    for request in waiting {
+        for event in stage.data.answer(&request) {
+            stage.hear(event);
+        }
+    }
+    assert_eq!(stage.sent.len() - sent, 4, "each is read once more, for what changed meanwhile");
+}
+
+#[test]
+fn the_log_of_a_run_holds_its_own_lines() {
+    let mut stage = stage(80, 24);
+    for (id, text) in [(1204, "epoch 1 of 3"), (1203, "somebody else")] {
+        stage.hear(Event::Log(LogLine {
+            at: at(0),
+            level: LogLevel::Info,
+            source: "run".to_owned(),
+            text: format!("experiment {id}: {text}"),
+        }));
+    }
+    stage.press("<enter>h<pagedown>");
+    assert!(stage.screen().contains("│epoch 1 of 3"), "{}", stage.screen());
+    assert!(!stage.screen().contains("somebody else"));
+}
+
+#[test]
+fn marked_runs_are_compared() {
+    let mut stage = stage(160, 45);
+    stage.press("jjj  jj ");
+    insta::assert_snapshot!("marked", stage.screen());
+    stage.press("c");
+    insta::assert_snapshot!("compare_160", stage.screen());
+    stage.tell(Message::Resize(Size::new(80, 24)));
+    insta::assert_snapshot!("compare_80", stage.screen());
+    stage.press("<esc><esc>");
+    assert!(!stage.screen().contains("marked"));
+}
+
+#[test]
+fn one_mark_is_not_enough_to_compare() {
+    let mut stage = stage(80, 24);
+    stage.press("c");
+    assert!(stage.screen().contains("mark at least two"));
+}
+
+#[test]
+fn runs_are_archived_and_brought_back() {
+    let mut stage = stage(80, 24);
+    stage.press("ja");
+    assert!(stage.commands().contains(&&Command::Write(Write::Edit(vec![1203], Edit::Archive(true)))));
+    assert!(stage.screen().contains("u brings it back"), "{}", stage.screen());
+    stage.press("u");
+    assert!(stage.commands().contains(&&Command::Write(Write::Edit(vec![1203], Edit::Archive(false)))));
+}
+
+#[test]
+fn an_archived_run_is_taken_back_by_the_same_key() {
+    let mut archived = run(9);
+    archived.archived_at = Some(archived.created_at);
+    let mut stage = Stage::new(80, 24, Data { runs: vec![archived], ..Data::default() });
+    stage.press("Aa");
+    assert!(stage.commands().contains(&&Command::Write(Write::Edit(vec![9], Edit::Archive(false)))));
+    assert!(last_read(&stage).with_archived);
+}
+
+#[test]
+fn runs_are_cancelled_rerun_and_retried() {
+    let mut stage = stage(80, 24);
+    stage.press("xrR");
+    let writes: Vec<_> =
+        stage.commands().into_iter().filter(|command| !matches!(command, Command::Read(..))).collect();
+    assert_eq!(writes, [&Command::Write(Write::Rerun(1204)), &Command::Write(Write::RetryBatch(1))]);
+    stage.hear(Event::Experiment(Box::new(running(1205)))).press("gx");
+    assert!(stage.commands().contains(&&Command::Cancel(Cancel::Experiment(1205))));
+}
+
+#[test]
+fn ids_and_lines_are_copied() {
+    let mut stage = stage(80, 24);
+    stage.press("  yY");
+    let copied: Vec<&Effect> = stage.effects.iter().collect();
+    assert_eq!(copied[0], &Effect::Copy("1203 1204".to_owned()));
+    let Effect::Copy(lines) = copied[1] else {
+        panic!("{copied:?}");
+    };
+    assert_eq!(lines.lines().count(), 2);
+}
+
+#[test]
+fn a_title_sorts_and_a_row_is_chosen_by_a_click() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut stage = stage(80, 24);
+    let screen = stage.screen();
+    let header = screen.lines().position(|line| line.contains("model")).unwrap();
+    let column = screen.lines().nth(header).unwrap().find("model").unwrap();
+    let click = |column: usize, row: usize| {
+        Message::Mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: column as u16,
+            row: row as u16,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
+    stage.tell(click(12, header + 5));
+    assert!(stage.screen().contains("5 of 1,204"), "{}", stage.screen());
+    stage.tell(click(column - 2, header));
+    assert!(stage.screen().contains("model ▲"), "{}", stage.screen());
+    let tab = stage.screen().lines().next().unwrap().find("Activity").unwrap();
+    stage.tell(click(tab, 0));
+    assert!(stage.screen().contains("Jobs of this session"), "{}", stage.screen());
+}
+
+#[derive(Clone, Debug)]
+enum Poke {
+    Keys(String),
+    Size(u16, u16),
+    Mouse(u8, u16, u16),
+    News(u8, i64),
+}
+
+fn poke() -> impl Strategy<Value = Poke> {
+    let named = prop::sample::select(vec![
+        "<enter>",
+        "<esc>",
+        "<tab>",
+        "<shift+tab>",
+        "<space>",
+        "<up>",
+        "<down>",
+        "<pagedown>",
+        "<pageup>",
+        "<ctrl+d>",
+        "<ctrl+u>",
+        "<f1>",
+        "<backspace>",
+        "<home>",
+        "<end>",
+        "<ctrl+p>",
+        "<ctrl+c>",
+        "<alt+x>",
+        "<left>",
+        "<right>",
+    ]);
+    prop_oneof![
+        4 => "[ -;=-~]".prop_map(Poke::Keys),
+        1 => "[日é\u{301}\u{202e}]".prop_map(Poke::Keys),
+        3 => named.prop_map(|key| Poke::Keys(key.to_owned())),
+        1 => (1u16..=300, 1u16..=100).prop_map(|(width, height)| Poke::Size(width, height)),
+        1 => (0u8..4, 0u16..300, 0u16..100).prop_map(|(kind, column, row)| Poke::Mouse(kind, column, row)),
+        1 => (0u8..4, 0i64..60).prop_map(|(kind, id)| Poke::News(kind, id)),
+    ]
+}
+
+fn apply(stage: &mut Stage, poke: &Poke) {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    match poke {
+        Poke::Keys(keys) => {
+            stage.press(keys);
+        }
+        Poke::Size(width, height) => stage.tell(Message::Resize(Size::new(*width, *height))),
+        Poke::Mouse(kind, column, row) => {
+            let kind = match kind {
+                0 => MouseEventKind::ScrollDown,
+                1 => MouseEventKind::ScrollUp,
+                2 => MouseEventKind::Drag(MouseButton::Left),
+                _ => MouseEventKind::Down(MouseButton::Left),
+            };
+            let (column, row) = (*column, *row);
+            stage.tell(Message::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+        }
+        Poke::News(kind, id) => {
+            stage.hear(match kind {
+                0 => Event::Experiment(Box::new(running(*id))),
+                1 => Event::Points { id: *id, points: points(*id, 1, 5) },
+                2 => Event::Changed,
+                _ => Event::Batch(batch(1, *id as u64)),
+            });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+
+    /// 20 times 100: two thousand keys, clicks, sizes and events.
+    #[test]
+    fn nothing_that_is_pressed_makes_it_fall(pokes in prop::collection::vec(poke(), 100)) {
+        let mut stage = Stage::new(80, 24, Data::with_runs(50));
+        for poke in &pokes {
+            apply(&mut stage, poke);
+            stage.screen();
+        }
+    }
+}

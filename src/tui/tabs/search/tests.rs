@@ -1,0 +1,252 @@
+//! The search tab.
+
+use crossterm::event::KeyCode;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::tui::context::Effect;
+use crate::tui::tabs::testing::{Desk, body, down, tumble};
+use crate::tui::testing::Stage;
+use crate::tui::testing::data::Data;
+use crate::worker::protocol::Command;
+
+fn hit(id: &str, distance: f64, content: &str) -> DocumentHit {
+    let Value::Object(metadata) = json!({"rating": 5, "category": "audio"}) else { unreachable!() };
+    DocumentHit {
+        document_id: id.to_owned(),
+        model_name: "labtop-static-384".to_owned(),
+        content: content.to_owned(),
+        metadata,
+        distance,
+    }
+}
+
+fn reviews() -> Vec<DocumentHit> {
+    vec![
+        hit("review_001", 0.1234, "This product exceeded my expectations! Great quality and fast delivery."),
+        hit("review_002", 0.5, "The product is okay but could be better. Average experience overall."),
+        hit("review_003", 1.25, "Disappointed with the purchase. Poor quality and bad customer service."),
+    ]
+}
+
+fn odd() -> Vec<DocumentHit> {
+    let mut huge = hit("huge", 0.3, &"long word ".repeat(100_000));
+    huge.metadata = Map::new();
+    vec![
+        hit(
+            "\u{1b}[31mred\u{1b}[0m",
+            f64::NAN,
+            "escape \u{1b}[2J and\ttab and\nnew line\r\nand \u{202e}turned",
+        ),
+        hit("日本語の文書", 0.25, "全角文字は二桁の幅を取る。e\u{301}tude, nai\u{308}ve. 絵文字 👩‍🔬 🧪"),
+        huge,
+    ]
+}
+
+fn models() -> Answer {
+    let model = |name: &str, dimension, documents| EmbeddingModel {
+        name: name.to_owned(),
+        dimension,
+        distance: Distance::Cosine,
+        documents,
+    };
+    Answer::EmbeddingModels(vec![
+        model("labtop-static-384", 384, 1204),
+        model("text-embedding-ada-002", 1536, 3),
+    ])
+}
+
+fn desk(width: u16, height: u16) -> Desk<Search> {
+    let mut desk = Desk::new(Search::default(), width, height);
+    desk.refresh().answer(Slot::Models, Ok(models()));
+    desk
+}
+
+fn answered(width: u16, height: u16, hits: Vec<DocumentHit>) -> Desk<Search> {
+    let mut desk = desk(width, height);
+    desk.act(Action::Filter).submit("great quality");
+    desk.answer(Slot::Search, Ok(Answer::Search { hits, took: Duration::from_micros(4200) }));
+    desk.requests();
+    desk
+}
+
+#[test]
+fn before_a_search_the_models_are_shown() {
+    insta::assert_snapshot!("idle_small", desk(80, 21).screen());
+    insta::assert_snapshot!("idle_large", desk(160, 42).screen());
+    let mut empty = Desk::new(Search::default(), 80, 21);
+    empty.refresh().answer(Slot::Models, Ok(Answer::EmbeddingModels(Vec::new())));
+    insta::assert_snapshot!("no_documents", empty.screen());
+}
+
+#[test]
+fn hits_with_text_and_metadata() {
+    insta::assert_snapshot!("hits_small", answered(80, 21, reviews()).screen());
+    insta::assert_snapshot!("hits_large", answered(160, 42, reviews()).screen());
+}
+
+#[test]
+fn odd_texts_are_shown_safely_and_aligned() {
+    insta::assert_snapshot!("odd_small", answered(80, 21, odd()).screen());
+    insta::assert_snapshot!("odd_large", answered(160, 42, odd()).screen());
+}
+
+#[test]
+fn a_megabyte_is_scrolled_to_its_metadata() {
+    let mut desk = answered(80, 21, odd());
+    desk.act(Action::Bottom).act(Action::NextPane).act(Action::Bottom);
+    insta::assert_snapshot!(desk.screen());
+}
+
+#[test]
+fn searching_nothing_found_and_down() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Filter).submit("great");
+    insta::assert_snapshot!("searching", desk.screen());
+    desk.answer(Slot::Search, Ok(Answer::Search { hits: Vec::new(), took: Duration::ZERO }));
+    insta::assert_snapshot!("nothing_found", desk.screen());
+    desk.refresh().answer(Slot::Search, Err(down()));
+    insta::assert_snapshot!("failed", desk.screen());
+}
+
+#[test]
+fn a_failure_leaves_the_old_hits_in_view() {
+    let mut desk = answered(80, 21, reviews());
+    desk.refresh().answer(Slot::Search, Err(down()));
+    let screen = desk.screen();
+    assert!(screen.contains("does not answer") && screen.contains("review_002"), "{screen}");
+}
+
+#[test]
+fn a_text_is_searched_with_the_published_limit() {
+    let mut desk = desk(80, 21);
+    desk.requests();
+    desk.act(Action::Open);
+    assert!(desk.tab.is_typing());
+    desk.submit(" great quality ");
+    let read = SearchRead {
+        query: SearchQuery::Text("great quality".to_owned()),
+        limit: 5,
+        distance: Distance::Cosine,
+    };
+    assert_eq!(desk.reads(), [Read::Search(read)]);
+    assert!(!desk.tab.is_typing());
+}
+
+#[test]
+fn distance_and_limit_ask_again() {
+    let mut desk = answered(80, 21, reviews());
+    let asked = |desk: &mut Desk<Search>| match desk.reads().pop() {
+        Some(Read::Search(read)) => (read.distance, read.limit),
+        other => panic!("{other:?}"),
+    };
+    let mut distances = Vec::new();
+    for _ in 0..4 {
+        desk.act(Action::NextDistance);
+        distances.push(asked(&mut desk).0);
+    }
+    assert_eq!(distances, [Distance::L2, Distance::Ip, Distance::L1, Distance::Cosine]);
+    desk.act(Action::MoreResults);
+    assert_eq!(asked(&mut desk).1, 10);
+    desk.act(Action::FewerResults);
+    desk.act(Action::FewerResults);
+    assert_eq!(asked(&mut desk).1, 3);
+}
+
+#[test]
+fn like_this_asks_under_the_model_of_the_document() {
+    let mut desk = answered(80, 21, reviews());
+    desk.act(Action::Down).act(Action::LikeThis);
+    let Some(Read::Search(read)) = desk.reads().pop() else { panic!("nothing was asked") };
+    let query = SearchQuery::Document { id: "review_002".to_owned(), model: "labtop-static-384".to_owned() };
+    assert_eq!(read.query, query);
+    assert!(desk.screen().contains("like review_002 (labtop-static-384)"));
+}
+
+#[test]
+fn only_the_answer_to_the_newest_search_is_shown() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Filter).submit("one");
+    let old = desk.requests().pop().map(|request| request.ticket).unwrap();
+    desk.act(Action::Filter).submit("two");
+    let stale = Ok(Answer::Search { hits: reviews(), took: Duration::ZERO });
+    desk.hear(&Event::Answer { ticket: old, slot: Slot::Search, result: stale });
+    assert!(desk.tab.hits().is_empty() && desk.tab.is_busy());
+}
+
+#[test]
+fn the_text_is_copied_whole() {
+    let mut desk = answered(80, 21, odd());
+    desk.act(Action::Copy);
+    assert_eq!(desk.effects.pop(), Some(Effect::Copy(odd()[0].content.clone())));
+    desk.act(Action::Down).act(Action::CopyLine);
+    let Some(Effect::Copy(line)) = desk.effects.pop() else { panic!("nothing was copied") };
+    assert!(line.starts_with("日本語の文書\t0.2500\t全角"), "{line}");
+}
+
+#[test]
+fn panes_clicks_and_wheel() {
+    let mut desk = answered(160, 42, reviews());
+    desk.click(10, 6);
+    assert_eq!(desk.tab.cursor.selected, 1);
+    desk.click(120, 10);
+    assert_eq!(desk.tab.focus, Focus::Detail);
+    desk.act(Action::Back);
+    assert_eq!(desk.tab.focus, Focus::Hits);
+    desk.mouse(MouseEventKind::ScrollDown, 10, 6);
+    desk.click(10, 1);
+    assert!(desk.tab.is_typing());
+}
+
+#[test]
+fn esc_begins_anew() {
+    let mut desk = answered(80, 21, reviews());
+    desk.act(Action::Back);
+    assert!(desk.screen().contains("1,207 documents"));
+    desk.act(Action::Filter).key(KeyCode::Esc);
+    assert!(!desk.tab.is_typing());
+}
+
+#[test]
+fn add_opens_a_form() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Add);
+    assert_eq!(desk.popups.len(), 1);
+}
+
+#[test]
+fn the_keys_of_the_whole_screen_lead_here() {
+    let mut stage = Stage::new(80, 24, Data::default());
+    stage.press("2");
+    stage.silent = true;
+    stage.press("/great quality<enter>");
+    let ticket = stage.sent.last().unwrap().ticket;
+    let found = Answer::Search { hits: reviews(), took: Duration::from_millis(4) };
+    stage.hear(Event::Answer { ticket, slot: Slot::Search, result: Ok(found) });
+    insta::assert_snapshot!("whole_screen", body(&stage.screen()));
+    stage.press("jms++-");
+    let Command::Read(Slot::Search, Read::Search(read)) = stage.last_command() else { panic!("no search") };
+    let like = SearchQuery::Document { id: "review_002".to_owned(), model: "labtop-static-384".to_owned() };
+    assert_eq!(*read, SearchRead { query: like, limit: 10, distance: Distance::L2 });
+    stage.press("areview_004<tab>So good<enter>");
+    let write = Write::AddDocument { id: "review_004".to_owned(), text: "So good".to_owned() };
+    assert_eq!(*stage.last_command(), Command::Write(write));
+}
+
+fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
+    match (read, number % 4) {
+        (_, 0) => Err(down()),
+        (Read::EmbeddingModels, _) => Ok(models()),
+        (_, 1) => Ok(Answer::Search { hits: Vec::new(), took: Duration::ZERO }),
+        _ => Ok(Answer::Search { hits: reviews(), took: Duration::ZERO }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_that_happens_is_a_panic(steps in prop::collection::vec((0u8..6, 0u16..400, 0u16..400), 0..60)) {
+        tumble(Search::default(), &steps, by_chance);
+    }
+}

@@ -1,0 +1,229 @@
+//! How the search tab is laid out and drawn.
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Modifier, Style};
+
+use crate::domain::document::{DocumentHit, EmbeddingModel};
+use crate::tui::context::Look;
+use crate::tui::widgets::number::{self, counted};
+use crate::tui::widgets::pane::{Pane, put};
+use crate::tui::widgets::prose::Prose;
+use crate::tui::widgets::table::{self, Cell, Column, Row, Table};
+use crate::tui::widgets::{notice, sheet};
+use crate::worker::protocol::SearchQuery;
+
+use super::{Focus, Found, Search};
+
+/// Where everything is; `hits` and `detail` are the insides of their panes, below what is said of a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places {
+    line_pane: Rect,
+    pub line: Rect,
+    hits_pane: Rect,
+    pub hits: Rect,
+    detail_pane: Rect,
+    pub detail: Rect,
+}
+
+/// Columns from which hits and detail stand side by side.
+const WIDE: u16 = 110;
+
+/// Lines from which they stand over each other; below, the one with the keys is alone.
+const HIGH: u16 = 18;
+
+pub(super) fn places(tab: &Search, area: Rect) -> Places {
+    let [line_pane, rest] = Layout::vertical([Constraint::Length(3), Constraint::Min(0)]).areas(area);
+    let [hits_pane, detail_pane] = if area.width >= WIDE {
+        Layout::horizontal([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(rest)
+    } else if area.height >= HIGH {
+        Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(rest)
+    } else if tab.focus == Focus::Detail {
+        [Rect::default(), rest]
+    } else {
+        [rest, Rect::default()]
+    };
+    Places {
+        line_pane,
+        line: Pane::inside(line_pane),
+        hits_pane,
+        hits: notice::below_failure(Pane::inside(hits_pane), tab.found.failure()),
+        detail_pane,
+        detail: Pane::inside(detail_pane),
+    }
+}
+
+pub(super) fn draw(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+    let mut places = places(tab, area);
+    let nothing = tab.found.data().is_none_or(|found| found.hits.is_empty());
+    if nothing {
+        // One pane for what is to be said.
+        places.hits_pane = places.hits_pane.union(places.detail_pane);
+        places.detail_pane = Rect::default();
+    }
+    draw_line(tab, frame, places.line_pane, look);
+    let buffer = frame.buffer_mut();
+    draw_hits(tab, places.hits_pane, buffer, look);
+    if !places.detail_pane.is_empty() {
+        draw_detail(tab, places.detail_pane, buffer, look);
+    }
+}
+
+fn draw_line(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
+    let dim = look.theme.dim;
+    let pane = Pane::new("Search")
+        .focused(tab.line.is_typing())
+        .note(format!("k {}", tab.limit), dim)
+        .note(tab.distance.as_str(), dim);
+    let inside = pane.draw(area, frame.buffer_mut(), look);
+    let like = match &tab.query {
+        Some(SearchQuery::Document { id, model }) if tab.line.value().is_empty() => {
+            Some(format!("like {id} ({model})"))
+        }
+        _ => None,
+    };
+    let hint = like.unwrap_or_else(|| "what the documents should be about".to_owned());
+    tab.line.draw(frame, inside, look.theme, "/ ", &crate::domain::text::one_line(&hint, 1024));
+}
+
+fn draw_hits(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = look.theme;
+    let focused = tab.focus == Focus::Hits && !tab.line.is_typing();
+    let mut pane = Pane::new("Nearest documents").focused(focused).loading(tab.is_loading());
+    if let Some(found) = tab.found.data() {
+        pane = pane
+            .note(table::position(tab.cursor, found.hits.len()), theme.dim)
+            .note(number::took(found.took), theme.dim);
+    }
+    let mut inside = pane.draw(area, buffer, look);
+    if let Some(failure) = tab.found.failure() {
+        inside = notice::draw_failure(inside, buffer, theme, failure);
+    }
+    match tab.found.data() {
+        Some(found) if !found.hits.is_empty() => draw_table(tab, found, inside, buffer, look),
+        _ if tab.found.failure().is_some() => {}
+        _ if tab.found.is_loading() => notice::draw_empty(inside, buffer, theme, &["searching…"]),
+        Some(_) => draw_nothing_found(tab, inside, buffer, look),
+        None => draw_models(tab, inside, buffer, look),
+    }
+}
+
+fn draw_table(tab: &Search, found: &Found, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    let theme = look.theme;
+    let columns = vec![
+        Column::new("#").width(2, 3).right(),
+        Column::new("document").width(10, 20),
+        Column::new("distance").width(8, 9).right(),
+        Column::new("text").width(12, 24).flex(1),
+        Column::new("model").width(8, 22).priority(1),
+    ];
+    let focused = tab.focus == Focus::Hits && !tab.line.is_typing();
+    let table = Table { columns, total: found.hits.len(), cursor: tab.cursor, focused, ..Table::default() };
+    let fresh = !tab.found.is_loading() && tab.found.failure().is_none();
+    table.draw(area, buffer, theme, |index| {
+        let hit = found.hits.get(index)?;
+        let row = Row::new([
+            Cell::styled((index + 1).to_string(), theme.dim),
+            Cell::new(hit.document_id.as_str()),
+            Cell::new(number::distance(hit.distance)),
+            Cell::new(&hit.content),
+            Cell::styled(hit.model_name.as_str(), theme.dim),
+        ]);
+        Some(if fresh { row } else { Row { style: theme.dim, ..row } })
+    });
+}
+
+fn draw_nothing_found(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    let hint = match &tab.query {
+        Some(SearchQuery::Text(_)) => "Texts are searched among documents of the built-in model: a adds one.",
+        _ => "No other document of its model is stored.",
+    };
+    notice::draw_empty(area, buffer, look.theme, &["Nothing found.", hint, "esc begins anew"]);
+}
+
+/// Before any search: what there is to search in.
+fn draw_models(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    let theme = look.theme;
+    if let Some(failure) = tab.models.failure() {
+        notice::draw_failure(area, buffer, theme, failure);
+        return;
+    }
+    let models: &[EmbeddingModel] = tab.models.data().map_or(&[], Vec::as_slice);
+    let documents = models.iter().fold(0u64, |sum, model| sum.saturating_add(model.documents));
+    if documents == 0 {
+        let first = if tab.models.is_loading() { "reading…" } else { "No documents yet." };
+        let lines = [first, "a adds one; `load demo` in the palette (:) loads the sample data."];
+        return notice::draw_empty(area, buffer, theme, &lines);
+    }
+    let [note, list] = Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
+    let text = format!(
+        " {} under {}. / searches by text.",
+        counted(documents, "document"),
+        counted(models.len() as u64, "embedding model")
+    );
+    put(note, buffer, &text, theme.text);
+    let columns = vec![
+        Column::new("embedding model").width(12, 34).flex(1),
+        Column::new("documents").width(9, 12).right(),
+        Column::new("dimension").width(9, 10).right().priority(2),
+        Column::new("distance").width(8, 9).priority(3),
+    ];
+    let table = Table { columns, total: models.len(), ..Table::default() };
+    table.draw_plain(list, buffer, theme, |index| {
+        let model = models.get(index)?;
+        Some(Row::new([
+            Cell::new(model.name.as_str()),
+            Cell::new(number::count(model.documents)),
+            Cell::new(number::count(model.dimension as u64)),
+            Cell::new(model.distance.as_str()),
+        ]))
+    });
+}
+
+fn draw_detail(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    let title = tab.selected().map_or("", |hit| hit.document_id.as_str());
+    let focused = tab.focus == Focus::Detail && !tab.line.is_typing();
+    let mut pane = Pane::new(title).focused(focused);
+    if let Some(hit) = tab.selected() {
+        pane = pane.note(format!("distance {}", number::distance(hit.distance)), look.theme.dim);
+    }
+    let inside = pane.draw(area, buffer, look);
+    tab.detail.draw(inside, buffer);
+}
+
+/// The whole text, then what is known about it.
+pub(super) fn detail_of(hit: &DocumentHit) -> Prose {
+    let heading = Style::new().add_modifier(Modifier::BOLD);
+    let mut prose = Prose::default();
+    prose.push(&hit.content, Style::new());
+    prose.push("", Style::new());
+    prose.push("metadata", heading);
+    for (name, value) in &hit.metadata {
+        prose.push(&format!("{name}: {}", sheet::text(value)), Style::new());
+    }
+    if hit.metadata.is_empty() {
+        prose.push(number::NOTHING, Style::new());
+    }
+    prose.push("model", heading);
+    prose.push(&hit.model_name, Style::new());
+    prose.push("size", heading);
+    prose.push(&number::bytes(hit.content.len() as u64), Style::new());
+    prose
+}
+
+/// A row of the table for the clipboard, with tabs between.
+pub(super) fn as_line(hit: &DocumentHit) -> String {
+    let cells = [&hit.document_id, &number::distance(hit.distance), &hit.content, &hit.model_name]
+        .map(|text| sheet::flat(text));
+    cells.join("\t")
+}
+
+impl Search {
+    fn is_loading(&self) -> bool {
+        self.found.is_loading()
+    }
+}
