@@ -1,3 +1,7 @@
 //! labtop: a terminal cockpit for machine-learning experiments and the databases they live in.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    labtop::cli::main()
+}

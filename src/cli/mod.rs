@@ -1,1 +1,253 @@
-//! The command line.
+//! The command line: the headless half of labtop, one subcommand per file.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Flags, Places, Settings};
+use crate::ops::Lab;
+use crate::telemetry;
+
+mod analytics;
+mod batch;
+mod collections;
+mod completions;
+mod dashboard;
+mod demo;
+mod diff;
+mod docs;
+mod doctor;
+mod error;
+mod export;
+mod keys;
+mod ls;
+mod output;
+mod published;
+mod render;
+mod rm;
+mod run;
+mod schema;
+mod show;
+mod tag;
+
+use error::CliError;
+use output::{Format, Output};
+
+/// What a subcommand gives back: an exit code, or an error with its own.
+type Outcome = Result<u8, CliError>;
+
+/// A terminal cockpit for machine-learning experiments and the databases they live in.
+///
+/// Without a command it opens the dashboard. Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 a backend is
+/// unavailable, 4 some experiments of a batch failed, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "labtop", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// A settings file, laid over the user's and the project's
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where things are kept: embedded (one DuckDB file), servers (PostgreSQL and Chroma), or one of your own
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The DuckDB file
+    #[arg(long, global = true, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    /// Change nothing
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// No progress and no messages on stderr, errors aside
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// No colours (also NO_COLOR)
+    #[arg(long, global = true)]
+    no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load the published example's sample data; loading it again changes nothing
+    Demo,
+    /// Run one experiment
+    Run(run::Args),
+    /// Run many experiments from one file
+    #[command(subcommand)]
+    Batch(batch::Command),
+    /// List experiments
+    Ls(ls::Args),
+    /// Show one experiment
+    Show(show::Args),
+    /// Compare experiments: what differs
+    Diff(diff::Args),
+    /// Add or remove tags
+    Tag(tag::Args),
+    /// Delete experiments
+    Rm(rm::Args),
+    /// Documents and similarity search
+    #[command(subcommand)]
+    Docs(docs::Command),
+    /// Collections and their records
+    #[command(subcommand)]
+    Collections(collections::Command),
+    /// Reports and SQL on the results
+    #[command(subcommand)]
+    Analytics(analytics::Command),
+    /// Write experiments to a .csv, .jsonl or .parquet file
+    Export(export::Args),
+    /// Check every backend and say what to do about those that are down
+    Doctor,
+    /// Prepare the databases, taking over tables that the published example made
+    Init,
+    /// Apply what is missing of the schema
+    Migrate,
+    /// List the dashboard's keys
+    Keys,
+    /// Draw a screen of the dashboard to a file or to stdout
+    Render(render::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Commands that `--read-only` refuses.
+    fn changes_something(&self) -> bool {
+        match self {
+            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Init | Command::Migrate => true,
+            Command::Batch(command) => command.changes_something(),
+            Command::Docs(command) => command.changes_something(),
+            Command::Collections(command) => command.changes_something(),
+            Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
+            Command::Export(_) | Command::Doctor | Command::Keys => false,
+            Command::Render(_) | Command::Completions(_) => false,
+        }
+    }
+
+    /// Commands that stop by themselves, and tidily, once they are told to.
+    fn stops_when_told(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Batch(_))
+    }
+}
+
+/// What a subcommand works with.
+struct Session {
+    lab: Lab,
+    output: Output,
+    /// Fires at the first ctrl-c.
+    cancel: CancellationToken,
+}
+
+/// The whole program: parses the arguments, runs, and says how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match start(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when stderr is closed as well.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Help and version go to stdout and are a success; usage errors go to stderr.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = if error.use_stderr() { 2 } else { 0 };
+    match error.print() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::from(code),
+    }
+}
+
+fn start(cli: Cli) -> Outcome {
+    let output = Output::new(cli.global.format, cli.global.quiet);
+    // These need neither settings nor a runtime, and work where the settings are broken.
+    if let Some(Command::Completions(args)) = &cli.command {
+        return completions::run(args, &output);
+    }
+    if cli.command.is_some() {
+        telemetry::to_stderr(cli.global.quiet);
+    }
+    let settings = settings(&cli.global)?;
+    if cli.global.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
+        return Err(CliError::Usage("--read-only: this command changes things; run it without".to_owned()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = runtime.block_on(interruptible(cli, settings, output));
+    // A write that has begun is carried out by its own thread; nothing else is worth waiting for.
+    runtime.shutdown_background();
+    code
+}
+
+fn settings(global: &Global) -> Result<Settings, CliError> {
+    let flags =
+        Flags { config: global.config.clone(), profile: global.profile.clone(), store: global.store.clone() };
+    Ok(config::load(&flags, &Places::usual(), &config::variables())?)
+}
+
+/// Runs the command. The first ctrl-c stops it, tidily where it can; the second one at once.
+async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome {
+    let Some(command) = cli.command else {
+        return dashboard::run(settings, &cli.global).await;
+    };
+    let cancel = CancellationToken::new();
+    let tidy = command.stops_when_told();
+    let session = Session { lab: Lab::open(settings)?, output, cancel: cancel.clone() };
+    let work = dispatch(command, &session, &cli.global);
+    tokio::pin!(work);
+    tokio::select! {
+        code = &mut work => return code,
+        signal = tokio::signal::ctrl_c() => signal?,
+    }
+    cancel.cancel();
+    if !tidy {
+        return Err(CliError::Interrupted);
+    }
+    tokio::select! {
+        code = work => code,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            Err(CliError::Interrupted)
+        }
+    }
+}
+
+async fn dispatch(command: Command, session: &Session, global: &Global) -> Outcome {
+    match command {
+        Command::Demo => demo::run(session).await,
+        Command::Run(args) => run::run(args, session).await,
+        Command::Batch(command) => batch::run(command, session).await,
+        Command::Ls(args) => ls::run(args, session).await,
+        Command::Show(args) => show::run(args, session).await,
+        Command::Diff(args) => diff::run(args, session).await,
+        Command::Tag(args) => tag::run(args, session).await,
+        Command::Rm(args) => rm::run(args, session).await,
+        Command::Docs(command) => docs::run(command, session).await,
+        Command::Collections(command) => collections::run(command, session).await,
+        Command::Analytics(command) => analytics::run(command, session).await,
+        Command::Export(args) => export::run(args, session).await,
+        Command::Doctor => doctor::run(session).await,
+        Command::Init => schema::init(session).await,
+        Command::Migrate => schema::migrate(session).await,
+        Command::Keys => keys::run(session),
+        Command::Render(args) => render::run(args, session, global).await,
+        Command::Completions(args) => completions::run(&args, &session.output),
+    }
+}

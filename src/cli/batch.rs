@@ -1,0 +1,181 @@
+//! `labtop batch`: many experiments from one file.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::domain::batch::{Batch, BatchId};
+use crate::domain::batch_spec::BatchSpec;
+use crate::domain::table::Table;
+use crate::ops::OpsError;
+use crate::ops::batch::{self, BatchReport};
+
+use super::error::CliError;
+use super::ls;
+use super::output::Format;
+use super::published::{self, Printer};
+use super::{Outcome, Session};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run a batch file
+    Run {
+        /// TOML; every key is in config/batches/README.md
+        file: PathBuf,
+        /// Only list the trials
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List batches
+    Ls {
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+    /// Show a batch with its experiments
+    Show { id: BatchId },
+    /// Cancel what is still queued
+    Cancel { id: BatchId },
+    /// Run the failed, cancelled and interrupted experiments again
+    Retry { id: BatchId },
+}
+
+impl Command {
+    pub fn changes_something(&self) -> bool {
+        match self {
+            Command::Run { dry_run, .. } => !dry_run,
+            Command::Cancel { .. } | Command::Retry { .. } => true,
+            Command::Ls { .. } | Command::Show { .. } => false,
+        }
+    }
+}
+
+pub async fn run(command: Command, session: &Session) -> Outcome {
+    match command {
+        Command::Run { file, dry_run } => {
+            let spec = BatchSpec::read(&file).map_err(|error| OpsError::Invalid(error.to_string()))?;
+            if dry_run { preview(&spec, session) } else { launch(&spec, session).await }
+        }
+        Command::Ls { limit } => list(limit, session).await,
+        Command::Show { id } => {
+            let report = batch::show(&session.lab, id).await?;
+            show(&report, session)
+        }
+        Command::Cancel { id } => {
+            let count = batch::cancel(&session.lab, id).await?;
+            session.output.line(&format!("Cancelled {count} queued experiments of batch {id}"))?;
+            Ok(0)
+        }
+        Command::Retry { id } => {
+            let parallel = batch::show(&session.lab, id).await?.batch.parallel;
+            let printer = Printer::new(&session.output, parallel > 1);
+            let report = batch::retry(&session.lab, id, &printer, &session.cancel).await?;
+            printer.finish()?;
+            conclude(&report, session)
+        }
+    }
+}
+
+async fn launch(spec: &BatchSpec, session: &Session) -> Outcome {
+    let printer = Printer::new(&session.output, spec.parallel > 1);
+    let report = batch::run(&session.lab, spec, &printer, &session.cancel).await?;
+    printer.finish()?;
+    conclude(&report, session)
+}
+
+fn preview(spec: &BatchSpec, session: &Session) -> Outcome {
+    let trials = spec.trials();
+    let mut table = Table::new(&["trial", "model", "seed", "parameters"]);
+    for trial in &trials {
+        let parameters = Value::Object(trial.parameters.clone());
+        table.rows.push(vec![
+            trial.index.into(),
+            trial.model.clone().into(),
+            trial.seed.into(),
+            parameters.to_string().into(),
+        ]);
+    }
+    let json: Vec<Value> = trials
+        .iter()
+        .map(|trial| {
+            json!({
+                "trial": trial.index, "model": trial.model, "seed": trial.seed, "parameters": trial.parameters
+            })
+        })
+        .collect();
+    session.output.result(&json, &table)?;
+    session.output.note(&spec.summary());
+    Ok(0)
+}
+
+async fn list(limit: u64, session: &Session) -> Outcome {
+    let batches = batch::list(&session.lab, limit).await?;
+    let mut table =
+        Table::new(&["id", "name", "queued", "running", "completed", "failed", "cancelled", "created"]);
+    for batch in &batches {
+        let counts = &batch.counts;
+        table.rows.push(vec![
+            batch.id.into(),
+            batch.name.clone().into(),
+            counts.queued.into(),
+            counts.running.into(),
+            counts.completed.into(),
+            (counts.failed + counts.interrupted).into(),
+            counts.cancelled.into(),
+            batch.created_at.to_string().into(),
+        ]);
+    }
+    session.output.result(&batches, &table)?;
+    if batches.is_empty() {
+        session.output.note("No batches yet: labtop batch run config/batches/published.toml");
+    }
+    Ok(0)
+}
+
+fn show(report: &BatchReport, session: &Session) -> Outcome {
+    if session.output.format == Format::Table {
+        session.output.write(&heading(&report.batch))?;
+        session.output.write(&published::best(report.best.as_ref()))?;
+    }
+    print(report, session)?;
+    Ok(0)
+}
+
+fn heading(batch: &Batch) -> String {
+    let counts = &batch.counts;
+    format!(
+        "Batch {}: {}\n{} queued, {} running, {} completed, {} failed, {} cancelled, {} interrupted\n",
+        batch.id,
+        crate::domain::text::one_line(&batch.name, 200),
+        counts.queued,
+        counts.running,
+        counts.completed,
+        counts.failed,
+        counts.cancelled,
+        counts.interrupted
+    )
+}
+
+/// The published summary, or the whole report; exit code 4 when some failed, 130 when stopped.
+fn conclude(report: &BatchReport, session: &Session) -> Outcome {
+    if session.output.format == Format::Table {
+        session.output.write(&published::summary(&report.experiments))?;
+        session.output.write(&published::best(report.best.as_ref()))?;
+    } else {
+        print(report, session)?;
+    }
+    let counts = &report.batch.counts;
+    if session.cancel.is_cancelled() {
+        session.output.note(&format!(
+            "Stopped: {} experiments of batch {} are still queued (labtop batch retry {} runs what did not complete)",
+            counts.queued, report.batch.id, report.batch.id
+        ));
+        return Err(CliError::Interrupted);
+    }
+    Ok(if counts.failed + counts.cancelled + counts.interrupted > 0 { 4 } else { 0 })
+}
+
+fn print(report: &BatchReport, session: &Session) -> Result<(), CliError> {
+    let json = json!({ "batch": report.batch, "experiments": report.experiments, "best": report.best });
+    session.output.result(&json, &ls::table(&report.experiments, &ls::usual_columns()))?;
+    Ok(())
+}
