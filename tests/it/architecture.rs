@@ -39,8 +39,9 @@ fn collect(folder: &Path, files: &mut Vec<(PathBuf, String)>) {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components()
-        .any(|part| matches!(part.as_os_str().to_str(), Some("tests.rs" | "tests" | "testing.rs")))
+    path.components().any(|part| {
+        matches!(part.as_os_str().to_str(), Some("tests.rs" | "tests" | "testing" | "testing.rs"))
+    })
 }
 
 /// The text before an inline test module.

@@ -7,7 +7,9 @@ fn the_two_servers_are_pinned_checked_and_kept_off_the_network() {
     let text = include_str!("../../docker-compose.yml");
     let documents = Yaml::load_from_str(text).unwrap();
     let services = &documents[0]["services"];
-    for (name, image, port) in [("postgres", "pgvector/pgvector:", "5432"), ("chroma", "chromadb/chroma:", "8000")] {
+    for (name, image, port) in
+        [("postgres", "pgvector/pgvector:", "5432"), ("chroma", "chromadb/chroma:", "8000")]
+    {
         let service = &services[name];
         let used = service["image"].as_str().unwrap();
         assert!(used.starts_with(image) && !used.ends_with("latest"), "{name}: {used}");

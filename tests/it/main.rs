@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod architecture;
+mod cli;
 mod compose;
 mod contract;
+mod pty;
 mod support;

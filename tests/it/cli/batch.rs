@@ -43,7 +43,8 @@ fn blocks_of_parallel_runs_do_not_mix() {
     }
     let json = lab.json(&["batch", "show", "1"]);
     assert_eq!(json["batch"]["completed"], 8);
-    let trials: Vec<_> = json["experiments"].as_array().unwrap().iter().map(|run| run["trial"].clone()).collect();
+    let trials: Vec<_> =
+        json["experiments"].as_array().unwrap().iter().map(|run| run["trial"].clone()).collect();
     assert_eq!(trials, (0..8).map(|trial| json!(trial)).collect::<Vec<_>>());
 }
 

@@ -67,10 +67,12 @@ fn reviews_are_found_and_the_collection_holds_its_records() {
     assert_eq!(like[0]["document_id"], "review_002");
     assert!(like[0]["distance"].as_f64().unwrap().abs() < 1e-6);
     let collections = lab.json(&["collections", "ls"]);
-    let reviews = collections.as_array().unwrap().iter().find(|one| one["name"] == "product_reviews").unwrap();
+    let reviews =
+        collections.as_array().unwrap().iter().find(|one| one["name"] == "product_reviews").unwrap();
     assert_eq!((&reviews["records"], &reviews["dimension"]), (&json!(2), &json!(384)));
     assert_eq!(reviews["metadata"]["model"], "text-embedding-ada-002");
-    let records = lab.json(&["collections", "get", "product_reviews", "--where", "{\"rating\": {\"$gte\": 4}}"]);
+    let records =
+        lab.json(&["collections", "get", "product_reviews", "--where", "{\"rating\": {\"$gte\": 4}}"]);
     assert_eq!(records.as_array().unwrap().len(), 1);
     assert_eq!(
         records[0]["metadata"],

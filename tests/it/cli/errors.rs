@@ -20,7 +20,11 @@ fn absent_servers_are_named_with_the_remedy_and_exit_3() {
         command.env("DATABASE_URL", format!("postgres://me:secret@127.0.0.1:{port}/lab"));
         command.env("CHROMA_URL", format!("http://127.0.0.1:{port}"));
         let output = command.args(["--profile", "servers"]).args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     };
     for (arguments, server) in
         [(&["ls"][..], "PostgreSQL"), (&["docs", "ls"], "PostgreSQL"), (&["collections", "ls"], "Chroma")]
@@ -88,7 +92,9 @@ fn text_from_a_database_never_reaches_the_terminal_raw() {
     let lab = Labtop::new();
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n\tname";
     lab.ok(&["run", "-m", evil, "-d", evil, "--name", evil, "--param", &format!("x={evil}"), "--tag", evil]);
-    for arguments in [&["ls"][..], &["show", "1"], &["batch", "ls"], &["collections", "ls"], &["analytics", "models"]] {
+    for arguments in
+        [&["ls"][..], &["show", "1"], &["batch", "ls"], &["collections", "ls"], &["analytics", "models"]]
+    {
         let stdout = lab.ok(arguments);
         assert!(!stdout.contains(['\u{1b}', '\u{7}', '\r']), "{arguments:?}: {stdout:?}");
     }

@@ -46,8 +46,27 @@ fn json_is_one_array_and_equal_seeds_give_equal_results() {
 fn parameters_tags_and_repeats_are_kept() {
     let lab = Labtop::new();
     let runs = lab.json(&[
-        "run", "--model", "BERT", "--dataset", "d", "--name", "mine", "--description", "why", "--param", "lr=2e-5",
-        "--param", "opt=adam", "--tag", "baseline", "--repeat", "2", "--steps", "3", "--seed", "1",
+        "run",
+        "--model",
+        "BERT",
+        "--dataset",
+        "d",
+        "--name",
+        "mine",
+        "--description",
+        "why",
+        "--param",
+        "lr=2e-5",
+        "--param",
+        "opt=adam",
+        "--tag",
+        "baseline",
+        "--repeat",
+        "2",
+        "--steps",
+        "3",
+        "--seed",
+        "1",
     ]);
     assert_eq!(runs.as_array().unwrap().len(), 2);
     assert_ne!(runs[0]["seed"], runs[1]["seed"]);

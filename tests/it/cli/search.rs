@@ -16,11 +16,17 @@ fn documents_are_found_by_meaning() {
     lab.ok(&["docs", "add", "--id", "net", "--text", "Measure the bandwidth of a network"]);
     let hits = lab.json(&["docs", "search", "kitten on a couch", "-k", "2"]);
     assert_eq!(hits.as_array().unwrap().len(), 2);
-    assert_eq!((&hits[0]["document_id"], &hits[0]["metadata"]), (&json!("cat"), &json!({ "kind": "animal" })));
+    assert_eq!(
+        (&hits[0]["document_id"], &hits[0]["metadata"]),
+        (&json!("cat"), &json!({ "kind": "animal" }))
+    );
     let stdout = lab.ok(&["docs", "search", "gradient step size", "-k", "1"]);
     let first = stdout.lines().next().unwrap();
     assert!(first.starts_with("Document: lr, Distance: 0."), "{stdout}");
-    assert_eq!(stdout.lines().nth(1).unwrap(), "Content: The learning rate was too high and training diverg...");
+    assert_eq!(
+        stdout.lines().nth(1).unwrap(),
+        "Content: The learning rate was too high and training diverg..."
+    );
     assert_eq!(lab.json(&["docs", "ls"]).as_array().unwrap().len(), 3);
 }
 
@@ -34,7 +40,11 @@ fn a_vector_of_another_dimension_is_refused_and_nothing_is_stored() {
     );
     let ran = lab.run(&["docs", "add", &file]);
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.contains("'b'") || ran.stderr.contains("b:") || ran.stderr.contains("b "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("'b'") || ran.stderr.contains("b:") || ran.stderr.contains("b "),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(lab.json(&["docs", "ls"]), json!([]));
     let vector = lab.write("v.json", "[1, 2]");
     assert_eq!(lab.run(&["docs", "search", "--vector", &vector]).code, 2);

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use labtop::config;
+use labtop::store::chroma::Chroma;
 use labtop::store::collections::CollectionStore;
 use labtop::store::documents::DocumentStore;
 use labtop::store::duckdb;
 use labtop::store::duckdb::engine::Engine;
 use labtop::store::experiments::ExperimentStore;
 use labtop::store::outbox::Outbox;
+use labtop::store::postgres::Pg;
 use labtop::store::queue::BatchQueue;
 use tempfile::TempDir;
+
+use super::servers::{self, Database};
 
 /// The roles as one engine plays them; those it does not play are absent.
 pub struct Backends {
@@ -19,7 +23,14 @@ pub struct Backends {
     pub outbox: Option<Arc<dyn Outbox>>,
     pub documents: Option<Arc<dyn DocumentStore>>,
     pub collections: Option<Arc<dyn CollectionStore>>,
-    _folder: TempDir,
+    /// Goes with the test.
+    _place: Place,
+}
+
+/// Where a test keeps its data; dropped with it.
+enum Place {
+    Folder { _folder: TempDir },
+    Database { _database: Database },
 }
 
 impl Backends {
@@ -57,14 +68,31 @@ pub async fn duckdb() -> Option<Backends> {
         outbox: Some(Arc::new(duckdb::outbox::DuckOutbox::new(engine.clone()))),
         documents: Some(Arc::new(duckdb::documents::Documents::new(engine.clone()))),
         collections: Some(Arc::new(duckdb::collections::Collections::new(engine))),
-        _folder: folder,
+        _place: Place::Folder { _folder: folder },
     })
 }
 
 pub async fn postgres() -> Option<Backends> {
-    None
+    let (settings, database) = servers::postgres().await?;
+    let pg = Pg::new(&settings);
+    Some(Backends {
+        experiments: Some(pg.clone()),
+        queue: Some(pg.clone()),
+        outbox: Some(pg.clone()),
+        documents: Some(pg),
+        collections: None,
+        _place: Place::Database { _database: database },
+    })
 }
 
 pub async fn chroma() -> Option<Backends> {
-    None
+    let (settings, database) = servers::chroma().await?;
+    Some(Backends {
+        experiments: None,
+        queue: None,
+        outbox: None,
+        documents: None,
+        collections: Some(Chroma::new(&settings)),
+        _place: Place::Database { _database: database },
+    })
 }

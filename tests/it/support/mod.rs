@@ -1,4 +1,7 @@
 //! What the tests share.
 
 pub mod backends;
+pub mod labtop;
 pub mod samples;
+pub mod servers;
+pub mod terminal;

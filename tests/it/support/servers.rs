@@ -1,0 +1,114 @@
+//! The real servers, and a database of its own for each test, dropped when the test is over.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use labtop::config;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::Host;
+use uuid::Uuid;
+
+type Farewell = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// Dropped with the value, on the server too.
+pub struct Database {
+    farewell: Option<Farewell>,
+}
+
+impl Database {
+    fn new<F: Future<Output = ()> + 'static>(farewell: impl FnOnce() -> F + Send + 'static) -> Self {
+        Database { farewell: Some(Box::new(move || Box::pin(farewell()))) }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(farewell) = self.farewell.take() else { return };
+        // A test's own runtime cannot be waited for from within.
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(farewell());
+        };
+        let done = std::thread::spawn(work).join();
+        if !std::thread::panicking() {
+            done.unwrap();
+        }
+    }
+}
+
+/// None skips the test, which `LABTOP_TEST_SERVERS` forbids.
+fn address(name: &str) -> Option<String> {
+    let address = std::env::var(name).ok();
+    let demanded = std::env::var("LABTOP_TEST_SERVERS").is_ok_and(|value| value == "1");
+    assert!(address.is_some() || !demanded, "{name} must say where the server is");
+    address
+}
+
+fn unique() -> String {
+    format!("test_{}", Uuid::new_v4().simple())
+}
+
+async fn sql(url: String, text: String) {
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    let driving = tokio::spawn(connection);
+    client.batch_execute(&text).await.unwrap();
+    drop(client);
+    driving.await.unwrap().unwrap();
+}
+
+/// An empty PostgreSQL database.
+pub async fn postgres() -> Option<(config::Postgres, Database)> {
+    let url = address("DATABASE_URL")?;
+    let parsed = tokio_postgres::Config::from_str(&url).unwrap();
+    let Some(Host::Tcp(host)) = parsed.get_hosts().first() else { panic!("DATABASE_URL names no host") };
+    let password = String::from_utf8(parsed.get_password().unwrap_or_default().to_vec()).unwrap();
+    let name = unique();
+    sql(url.clone(), format!("CREATE DATABASE {name}")).await;
+    let settings = config::Postgres {
+        host: host.clone(),
+        port: parsed.get_ports().first().copied().unwrap_or(5432),
+        database: name.clone(),
+        user: parsed.get_user().unwrap().to_owned(),
+        password: SecretString::from(password),
+        pool_size: 4,
+        connect_timeout_ms: 5000,
+        statement_timeout_ms: 30_000,
+    };
+    let database = Database::new(move || sql(url, format!("DROP DATABASE {name} WITH (FORCE)")));
+    Some((settings, database))
+}
+
+/// An empty Chroma database.
+pub async fn chroma() -> Option<(config::Chroma, Database)> {
+    let url = address("CHROMA_URL")?;
+    // An error says that another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let name = unique();
+    let databases = format!("{url}/api/v2/tenants/default_tenant/databases");
+    let body = json!({ "name": name }).to_string();
+    let http = reqwest::Client::new();
+    let request = http.post(&databases).header("content-type", "application/json").body(body);
+    request.send().await.unwrap().error_for_status().unwrap();
+    let settings = config::Chroma {
+        url,
+        tenant: "default_tenant".to_owned(),
+        database: name.clone(),
+        token: SecretString::from(""),
+        timeout_ms: 10_000,
+    };
+    let database = Database::new(move || async move {
+        let http = reqwest::Client::new();
+        // Chroma fails with "database is locked" while other tests write.
+        for _ in 0..1000 {
+            let gone = http.delete(format!("{databases}/{name}")).send().await.unwrap();
+            if gone.status().is_success() {
+                return;
+            }
+        }
+        panic!("{databases}/{name} cannot be deleted");
+    });
+    Some((settings, database))
+}
