@@ -34,7 +34,9 @@ fn fetch(dir: &Path) -> Result<(), String> {
     let status = Command::new("sh").arg(SCRIPT).env("DUCKDB_LIB_DIR", dir).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(format!("the DuckDB library is missing in {} and {SCRIPT} failed, see above", dir.display())),
+        Ok(_) => {
+            Err(format!("the DuckDB library is missing in {} and {SCRIPT} failed, see above", dir.display()))
+        }
         Err(error) => Err(format!("{SCRIPT} could not be started: {error}")),
     }
 }
