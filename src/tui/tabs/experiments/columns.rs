@@ -82,7 +82,8 @@ pub static COLUMNS: [Shown; 10] = [
         field: Field::Name,
         descending: false,
         cell: |run, _, _| Cell::new(clip(&run.name)),
-        column: |column| column.width(16, 16).flex(4).priority(5),
+        // Only where model and data set keep their room beside it.
+        column: |column| column.width(28, 28).flex(4).priority(5),
     },
     Shown {
         title: "age",
