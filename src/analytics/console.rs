@@ -10,6 +10,8 @@ use crate::store::duckdb::error::from_duckdb;
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 const DOING: &str = "asking in SQL";
+/// Name of a row of the answer. Not a word that a query would give a column, since the column would be meant then.
+const ROW: &str = "\"a row of the answer\"";
 
 /// Runs `query` and takes at most `limit` rows.
 ///
@@ -23,7 +25,7 @@ pub fn ask(connection: &Connection, path: &Path, query: &str, limit: usize) -> R
     // On a line of its own, so that a comment at its end hides nothing.
     let source = format!("(\n{query}\n)");
     let failed = |error| from_duckdb(error, DOING, path);
-    reads_only(connection, &format!("SELECT * FROM {source} AS answer")).map_err(|error| match error {
+    reads_only(connection, &format!("SELECT * FROM {source} AS {ROW}")).map_err(|error| match error {
         Refusal::Duck(error) => failed(error),
         Refusal::Text(message) => invalid(&message),
     })?;
@@ -59,12 +61,12 @@ fn reads_only(connection: &Connection, wrapped: &str) -> Result<(), Refusal> {
 fn fetch(connection: &Connection, source: &str, limit: usize) -> duckdb::Result<Table> {
     let mut table = Table::default();
     {
-        let mut statement = connection.prepare(&format!("SELECT * FROM {source} AS answer LIMIT 0"))?;
+        let mut statement = connection.prepare(&format!("SELECT * FROM {source} AS {ROW} LIMIT 0"))?;
         drop(statement.query([])?);
         table.columns = statement.column_names();
     }
     let sql =
-        format!("SELECT to_json(answer)::VARCHAR FROM {source} AS answer LIMIT {}", limit.saturating_add(1));
+        format!("SELECT to_json({ROW})::VARCHAR FROM {source} AS {ROW} LIMIT {}", limit.saturating_add(1));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
