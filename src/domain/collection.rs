@@ -160,6 +160,10 @@ pub fn check_records(records: &[Record], dimension: Option<usize>) -> Result<(),
 /// Values are texts, numbers, booleans, or lists of one kind of these.
 pub fn check_metadata(metadata: &Metadata) -> Result<(), String> {
     for (key, value) in metadata {
+        // Chroma keeps its own things there; a wrong one stops every later write until it is restarted.
+        if key.starts_with("chroma:") {
+            return Err(format!("metadata `{key}`: names that begin with chroma: belong to Chroma"));
+        }
         let fits = match value {
             Value::Null | Value::Object(_) => false,
             Value::Array(items) => items.iter().all(|item| {

@@ -89,6 +89,7 @@ async fn bad_records_add_none(backends: &Backends) {
         record("bad", &[], json!({})),
         record("bad", &[1.0, 0.0], json!({ "nested": { "a": 1 } })),
         record("bad", &[1.0, 0.0], json!({ "null": null })),
+        record("bad", &[1.0, 0.0], json!({ "chroma:document": "x" })),
         record("good", &[1.0, 0.0], json!({})),
         record("", &[1.0, 0.0], json!({})),
     ] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use duckdb::Connection;
 use labtop::analytics::Analytics;
 use labtop::config;
+use labtop::domain::performance::PerformanceRow;
 use labtop::store::changes::Changes;
 use labtop::store::duckdb::changes::FileChanges;
 use labtop::store::duckdb::engine::Engine;
@@ -217,4 +218,21 @@ async fn a_dropped_read_is_interrupted() {
     // The reader is free again: this would wait for hours otherwise.
     tokio::time::timeout(Duration::from_secs(30), analytics.sql("SELECT 1", 1)).await.unwrap().unwrap();
     assert!(backends::duckdb().await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_of_two_stores_in_one_file_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&folder, 1000);
+    let (here, there) = (Analytics::new(engine.clone()), Analytics::of(engine.clone(), "postgres elsewhere"));
+    let store = Experiments::new(engine);
+    let id = store.create(&running("x")).await.unwrap().id;
+    let done = store.finish(id, 1, &completed(json!({ "accuracy": 0.5 }))).await.unwrap();
+    let row = PerformanceRow::of(&done).unwrap();
+    there.put(&[PerformanceRow { model_name: "other".to_owned(), ..row }]).await.unwrap();
+    assert_eq!(here.models(true).await.unwrap()[0].model_name, "BERT");
+    assert_eq!(there.models(true).await.unwrap()[0].model_name, "other");
+    there.remove(&[id]).await.unwrap();
+    assert_eq!(there.models(true).await.unwrap(), []);
+    assert_eq!(here.models(true).await.unwrap().len(), 1);
 }
