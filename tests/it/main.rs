@@ -9,3 +9,4 @@ mod compose;
 mod contract;
 mod pty;
 mod support;
+mod worker;

@@ -1,0 +1,129 @@
+//! The worker, spoken to as the dashboard does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use labtop::config::{self, Flags, Places, Variables};
+use labtop::domain::experiment::Status;
+use labtop::domain::filter::Field;
+use labtop::ops::Lab;
+use labtop::worker::protocol::{
+    Answer, Cancel, Command, Event, ExperimentsRead, JobState, Read, Request, RunForm, Slot, Ticket, Write,
+};
+use labtop::worker::{self, Worker};
+use tempfile::TempDir;
+
+/// A worker on a store of its own; runs of `steps` with a pause after each.
+fn start(steps: u32, delay_ms: u64) -> (TempDir, Worker) {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = Flags { store: Some(folder.path().join("lab.duckdb")), ..Flags::default() };
+    let variables: Variables = [("STEPS", u64::from(steps)), ("DELAY_MS", delay_ms)]
+        .map(|(name, value)| (format!("LABTOP__SIMULATE__{name}"), value.to_string()))
+        .into();
+    let settings = config::load(&flags, &Places::default(), &variables).unwrap();
+    (folder, worker::start(Arc::new(Lab::open(settings).unwrap()), None))
+}
+
+async fn send(worker: &Worker, ticket: u64, command: Command) {
+    worker.requests.send(Request { ticket: Ticket(ticket), command }).await.unwrap();
+}
+
+/// Every event up to and with the one that is waited for.
+async fn until(worker: &mut Worker, what: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut events = Vec::new();
+    let waiting = async {
+        loop {
+            let event = worker.events.recv().await.unwrap();
+            let last = what(&event);
+            events.push(event);
+            if last {
+                break;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    assert!(in_time.is_ok(), "waited in vain after {events:?}");
+    events
+}
+
+fn run(model: &str, repeat: u32) -> Command {
+    let form = RunForm { model: model.to_owned(), dataset: "d".to_owned(), repeat, ..RunForm::default() };
+    Command::Write(Write::StartRun(form))
+}
+
+fn is_done(event: &Event, wanted: u64) -> bool {
+    matches!(event, Event::Done { ticket, .. } if *ticket == Ticket(wanted))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_told_from_its_start_to_its_end() {
+    let (_folder, mut worker) = start(20, 1);
+    send(&worker, 1, run("XGBoost", 1)).await;
+    let events = until(&mut worker, |event| is_done(event, 1)).await;
+    let points: usize = events
+        .iter()
+        .map(|event| if let Event::Points { points, .. } = event { points.len() } else { 0 })
+        .sum();
+    let rest = until(
+        &mut worker,
+        |event| matches!(event, Event::Experiment(run) if run.status == Status::Completed),
+    );
+    // The end of the run and the word of its job may come in either order.
+    if !events.iter().any(|event| matches!(event, Event::Experiment(run) if run.status == Status::Completed))
+    {
+        rest.await;
+    }
+    assert_eq!(points, 60, "three metrics of twenty steps");
+    let job = events.iter().rfind(|event| matches!(event, Event::Job(_)));
+    assert!(
+        matches!(job, Some(Event::Job(job)) if job.state == JobState::Completed && job.done == 1),
+        "{job:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_stops_and_keeps_its_points() {
+    let (_folder, mut worker) = start(10_000, 20);
+    send(&worker, 1, run("XGBoost", 5)).await;
+    until(&mut worker, |event| matches!(event, Event::Points { .. })).await;
+    send(&worker, 2, Command::Cancel(Cancel::Job(Ticket(1)))).await;
+    until(&mut worker, |event| is_done(event, 1)).await;
+    let window = ExperimentsRead {
+        filter: String::new(),
+        sort: Field::Id,
+        descending: true,
+        offset: 0,
+        limit: 10,
+        with_archived: false,
+    };
+    send(&worker, 3, Command::Read(Slot::Experiments, Read::Experiments(window))).await;
+    let answer = |event: &Event| matches!(event, Event::Answer { ticket, .. } if *ticket == Ticket(3));
+    let events = until(&mut worker, answer).await;
+    let Some(Event::Answer { result: Ok(Answer::Experiments { rows, total, .. }), .. }) = events.last()
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*total, rows[0].status), (1, Status::Cancelled), "the other repeats were not begun");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_read_ends_the_older_one_of_its_slot() {
+    let (_folder, mut worker) = start(1, 0);
+    let ask = |query: &str| Command::Read(Slot::Sql, Read::Sql(query.to_owned()));
+    send(&worker, 1, ask("SELECT count(*) FROM range(100000000000) a, range(1000000) b")).await;
+    send(&worker, 2, ask("SELECT 42 AS answer")).await;
+    let events = until(&mut worker, |event| matches!(event, Event::Answer { slot: Slot::Sql, .. })).await;
+    let Some(Event::Answer { ticket, result, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(*ticket, Ticket(2));
+    assert!(matches!(result, Ok(Answer::Table { table, .. }) if table.rows[0][0] == 42), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_stops_the_jobs_and_ends_the_worker() {
+    let (_folder, mut worker) = start(10_000, 20);
+    send(&worker, 1, run("XGBoost", 1)).await;
+    until(&mut worker, |event| matches!(event, Event::Points { .. })).await;
+    let Worker { requests, events, ended } = worker;
+    drop((requests, events));
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+}
