@@ -117,13 +117,34 @@ fn aligned<'a>(cells: impl Iterator<Item = &'a str>, columns: &[(usize, bool)]) 
 }
 
 fn cell(value: &Value) -> String {
+    if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
+        return rounded(number);
+    }
     text::fit(&text::one_line(&csv::plain(value), 4 * WIDEST), WIDEST)
+}
+
+/// A figure with as many digits as a person reads; JSON and CSV hold all of them.
+fn rounded(number: f64) -> String {
+    let whole = number.to_string();
+    if whole.len() <= 8 {
+        whole
+    } else if (1e-3..1e9).contains(&number.abs()) {
+        format!("{number:.4}")
+    } else {
+        format!("{number:.4e}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn figures_are_short() {
+        let shown = [0.8949295767810991, 0.001, 459.0, 2.5e-7, 1.0 / 3e12, 12345678.9].map(rounded);
+        assert_eq!(shown, ["0.8949", "0.001", "459", "2.5000e-7", "3.3333e-13", "12345678.9000"]);
+    }
 
     #[test]
     fn numbers_right_texts_left_and_nothing_moves_the_cursor() {
