@@ -75,12 +75,73 @@ fn fetch(connection: &Connection, source: &str, limit: usize) -> duckdb::Result<
             break;
         }
         let text: String = row.get(0)?;
-        let mut object: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        let mut object = parsed(&text)?;
         table.rows.push(table.columns.iter().map(|name| object.remove(name).unwrap_or_default()).collect());
     }
     Ok(table)
 }
 
+/// DuckDB writes NaN and the infinities bare, which JSON has no word for: they become texts.
+fn parsed(text: &str) -> duckdb::Result<Map<String, Value>> {
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&figures_quoted(text))).map_err(|error| {
+        duckdb::Error::FromSqlConversionFailure(0, duckdb::types::Type::Text, Box::new(error))
+    })
+}
+
+/// Quotes the bare words; what stands inside a JSON string is left alone.
+fn figures_quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word));
+        let length = match word {
+            Some(word) => {
+                quoted.extend(["\"", word, "\""]);
+                word.len()
+            }
+            None => {
+                let length = if first == '"' { string_length(rest) } else { first.len_utf8() };
+                quoted.push_str(&rest[..length]);
+                length
+            }
+        };
+        rest = &rest[length..];
+    }
+    quoted
+}
+
+/// Bytes of the JSON string that `text` begins with, quotes included.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 fn invalid(message: &str) -> StoreError {
     StoreError::new(ErrorKind::Invalid, Backend::DuckDb, DOING, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_that_json_lacks_become_texts_and_texts_stay() {
+        let row =
+            parsed(r#"{"a":NaN,"b":[-Infinity,1.5,{"c":Infinity}],"d":"say \"NaN, é\\","NaN":2}"#).unwrap();
+        let expected = json!({
+            "a": "NaN", "b": ["-Infinity", 1.5, { "c": "Infinity" }], "d": "say \"NaN, é\\", "NaN": 2
+        });
+        assert_eq!(Value::Object(row), expected);
+        parsed(r#"{"a":nothing}"#).unwrap_err();
+    }
 }

@@ -188,6 +188,12 @@ async fn the_console_reads_and_changes_nothing() {
         .unwrap();
     assert_eq!(table.columns, ["one", "day", "list", "d", "none"]);
     assert_eq!(table.rows, [[json!(1), json!("2024-01-15"), json!([1, 2]), json!(0.5), json!(null)]]);
+    let odd = "SELECT 'nan'::DOUBLE AS a, ['inf'::FLOAT, -1] AS b, {'k': '-inf'::DOUBLE} AS c, 7 AS d";
+    let table = analytics.sql(odd, 10).await.unwrap();
+    assert_eq!(
+        table.rows,
+        [[json!("NaN"), json!(["Infinity", -1.0]), json!({ "k": "-Infinity" }), json!(7)]]
+    );
     assert!(analytics.sql("FROM range(100)", 10).await.unwrap().truncated);
     assert!(!analytics.sql("DESCRIBE experiments_performance", 100).await.unwrap().rows.is_empty());
     assert!(analytics.sql("SELECT 1 WHERE false", 10).await.unwrap().rows.is_empty());
