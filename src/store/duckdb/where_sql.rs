@@ -1,7 +1,7 @@
 //! Chroma's filter language as SQL over the embedded records: same operators, same strictness, same answers.
 
 use duckdb::types::Value as DuckValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::domain::collection::RecordFilter;
 
@@ -15,18 +15,22 @@ pub struct Condition {
     pub values: Vec<DuckValue>,
 }
 
-/// The condition of a filter over `metadata` and `document`; or what is wrong with it.
+/// The condition of a filter over `metadata` and `document`; or what is wrong with it. An empty filter is none.
 pub fn compile(filter: &RecordFilter) -> Result<Condition, String> {
     let mut condition = Condition::default();
     let mut parts = Vec::new();
-    if let Some(filter) = &filter.r#where {
+    if let Some(filter) = given(&filter.r#where) {
         parts.push(metadata(filter, &mut condition.values)?);
     }
-    if let Some(filter) = &filter.where_document {
+    if let Some(filter) = given(&filter.where_document) {
         parts.push(document(filter, &mut condition.values)?);
     }
     condition.sql = if parts.is_empty() { "true".to_owned() } else { parts.join(" AND ") };
     Ok(condition)
+}
+
+fn given(filter: &Option<Map<String, Value>>) -> Option<&Map<String, Value>> {
+    filter.as_ref().filter(|filter| !filter.is_empty())
 }
 
 fn metadata(filter: &Map<String, Value>, values: &mut Vec<DuckValue>) -> Result<String, String> {
@@ -67,18 +71,21 @@ fn compare(
             Ok(if operator == "$in" { any } else { format!("NOT {any}") })
         }
         "$gt" | "$gte" | "$lt" | "$lte" => {
-            let number = operand.as_f64().ok_or_else(|| format!("{operator} of `{key}` needs a number"))?;
+            let Value::Number(number) = operand else {
+                return Err(format!("{operator} of `{key}` needs a number"));
+            };
             let sign = match operator {
                 "$gt" => ">",
                 "$gte" => ">=",
                 "$lt" => "<",
                 _ => "<=",
             };
-            let extracted = extract(key, values);
-            values.push(DuckValue::Double(number));
-            Ok(format!("coalesce({} {sign} ?, false)", as_number(&extracted)))
+            Ok(numeric(key, sign, number, values))
         }
         "$contains" | "$not_contains" => {
+            if kind(operand) == Kind::Other {
+                return Err(format!("{operator} of `{key}` needs a text, a number or a boolean"));
+            }
             let extracted = extract(key, values);
             values.push(DuckValue::Text(operand.to_string()));
             let holds = format!(
@@ -93,20 +100,18 @@ fn compare(
 
 /// Equal in kind and value; a record without the key is not equal.
 fn equal(key: &str, operand: &Value, values: &mut Vec<DuckValue>) -> Result<String, String> {
-    let extracted = extract(key, values);
     match operand {
         Value::String(text) => {
+            let extracted = extract(key, values);
             values.push(DuckValue::Text(Value::String(text.clone()).to_string()));
             Ok(format!("coalesce({extracted}::VARCHAR = ?::JSON::VARCHAR, false)"))
         }
         Value::Bool(bool) => {
+            let extracted = extract(key, values);
             values.push(DuckValue::Text(bool.to_string()));
             Ok(format!("coalesce({extracted}::VARCHAR = ?, false)"))
         }
-        Value::Number(number) => {
-            values.push(DuckValue::Double(number.as_f64().unwrap_or(f64::NAN)));
-            Ok(format!("coalesce({} = ?, false)", as_number(&extracted)))
-        }
+        Value::Number(number) => Ok(numeric(key, "=", number, values)),
         _ => Err(format!("`{key}` can be compared with a text, a number or a boolean")),
     }
 }
@@ -118,9 +123,34 @@ fn extract(key: &str, values: &mut Vec<DuckValue>) -> String {
     "json_extract(metadata, ?)".to_owned()
 }
 
+/// From here on neighbouring integers are one and the same as DOUBLE.
+const EXACT: u128 = 1 << 53;
+
+/// A comparison of numbers, exact for integers however large. Texts and booleans are no numbers, whatever they spell.
+fn numeric(key: &str, sign: &str, operand: &Number, values: &mut Vec<DuckValue>) -> String {
+    let float = operand.as_f64().unwrap_or(f64::NAN);
+    let large = operand.as_i128().or_else(|| whole(float)).filter(|whole| whole.unsigned_abs() >= EXACT);
+    let Some(large) = large else { return as_double(key, sign, float, values) };
+    let kind = extract(key, values);
+    let integer = extract(key, values);
+    let otherwise = as_double(key, sign, float, values);
+    format!(
+        "CASE WHEN json_type({kind}) IN ('BIGINT', 'UBIGINT')
+              THEN coalesce(TRY_CAST({integer}::VARCHAR AS HUGEINT) {sign} '{large}'::HUGEINT, false)
+              ELSE {otherwise} END"
+    )
+}
+
+/// The integer that a float stands for, where a HUGEINT can hold it.
+fn whole(float: f64) -> Option<i128> {
+    (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
+}
+
 /// Numbers of JSON are written without quotes; texts and booleans do not become numbers.
-fn as_number(extracted: &str) -> String {
-    format!("TRY_CAST({extracted}::VARCHAR AS DOUBLE)")
+fn as_double(key: &str, sign: &str, float: f64, values: &mut Vec<DuckValue>) -> String {
+    let extracted = extract(key, values);
+    values.push(DuckValue::Double(float));
+    format!("coalesce(TRY_CAST({extracted}::VARCHAR AS DOUBLE) {sign} ?, false)")
 }
 
 fn document(filter: &Map<String, Value>, values: &mut Vec<DuckValue>) -> Result<String, String> {
@@ -144,8 +174,11 @@ fn combined(
     parts: &Value,
     mut compile: impl FnMut(&Map<String, Value>) -> Result<String, String>,
 ) -> Result<String, String> {
-    let parts = parts.as_array().filter(|parts| !parts.is_empty());
-    let parts = parts.ok_or_else(|| format!("{operator} needs a list of filters"))?;
+    let parts = parts.as_array().ok_or_else(|| format!("{operator} needs a list of filters"))?;
+    // All of none holds, any of none does not.
+    if parts.is_empty() {
+        return Ok((operator == "$and").to_string());
+    }
     let parts = parts
         .iter()
         .map(|part| compile(part.as_object().ok_or_else(|| format!("{operator} needs a list of filters"))?))
@@ -163,12 +196,22 @@ fn single<'a>(filter: &'a Map<String, Value>, what: &str) -> Result<(&'a str, &'
     }
 }
 
-/// Integers and floats are one kind; text, number and boolean are three.
-fn kind(value: &Value) -> u8 {
+/// What a list of operands must have in common; a comparison minds no difference between integers and floats.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Bool,
+    Integer,
+    Float,
+    Other,
+}
+
+fn kind(value: &Value) -> Kind {
     match value {
-        Value::String(_) => 0,
-        Value::Number(_) => 1,
-        Value::Bool(_) => 2,
-        _ => 3,
+        Value::String(_) => Kind::Text,
+        Value::Bool(_) => Kind::Bool,
+        Value::Number(number) if number.is_f64() => Kind::Float,
+        Value::Number(_) => Kind::Integer,
+        _ => Kind::Other,
     }
 }

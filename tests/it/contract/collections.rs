@@ -17,6 +17,7 @@ macro_rules! cases {
             bad_records_add_none,
             queries_measure_in_their_space,
             filters_mean_the_same,
+            filters_keep_kinds_and_digits_apart,
             bad_filters_are_refused,
             pages_and_ids,
             hostile_texts_come_back,
@@ -192,6 +193,61 @@ async fn filters_mean_the_same(backends: &Backends) {
     }
 }
 
+/// Filters on the values that engines easily confuse, and the records that each finds of those below.
+fn subtle_filters() -> Vec<(Value, &'static str)> {
+    let large = (1_i64 << 53) + 1;
+    vec![
+        (json!({ "n": large }), "a"),
+        (json!({ "n": large - 1 }), "b"),
+        (json!({ "n": 9_007_199_254_740_992.0 }), "b"),
+        (json!({ "n": { "$gt": large - 1 } }), "ac"),
+        (json!({ "n": { "$ne": large } }), "bcd"),
+        (json!({ "n": { "$in": [large, i64::MIN] } }), "ad"),
+        (json!({ "n": i64::MAX }), "c"),
+        (json!({ "n": { "$lt": 0 } }), "d"),
+        (json!({ "n": { "$gt": 1.5 } }), "abc"),
+        (json!({ "f": 1 }), "ab"),
+        (json!({ "f": true }), "c"),
+        (json!({ "f": "1" }), "d"),
+        (json!({ "f": { "$ne": 1 } }), "cd"),
+        (json!({ "f": { "$in": [1.0, 2.5] } }), "ab"),
+        (json!({ "s": { "$gt": 0 } }), ""),
+        (json!({ "s": "true" }), "d"),
+        (json!({ "s": "é\n/\"q\\" }), "a"),
+        (json!({ "list": { "$contains": "x" } }), "a"),
+        (json!({ "list": { "$not_contains": "x" } }), "bcd"),
+        (json!({ "a.b/c~d": 1 }), "a"),
+        (json!({ "0": "z" }), "b"),
+        (json!({ "$and": [] }), "abcd"),
+        (json!({ "$or": [] }), ""),
+        (json!({}), "abcd"),
+    ]
+}
+
+async fn filters_keep_kinds_and_digits_apart(backends: &Backends) {
+    let store = backends.collections();
+    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    let large = (1_i64 << 53) + 1;
+    let records = [
+        json!({ "n": large, "f": 1.0, "s": "é\n/\"q\\", "list": ["x", "y"], "a.b/c~d": 1 }),
+        json!({ "n": large - 1, "f": 1, "s": "1", "list": ["xx"], "0": "z" }),
+        json!({ "n": i64::MAX, "f": true, "s": "inf", "list": "x" }),
+        json!({ "n": i64::MIN, "f": "1", "s": "true" }),
+    ];
+    for (id, metadata) in ["a", "b", "c", "d"].into_iter().zip(records) {
+        store.upsert("docs", &[record(id, &[1.0, 0.0], metadata)]).await.unwrap();
+    }
+    for (on_metadata, expected) in subtle_filters() {
+        let filter = RecordFilter { r#where: on_metadata.as_object().cloned(), where_document: None };
+        let page = RecordPage { limit: 10, filter, ..RecordPage::default() };
+        let found =
+            store.records("docs", &page).await.unwrap_or_else(|error| panic!("{on_metadata}: {error:?}"));
+        let mut found: Vec<String> = found.into_iter().map(|record| record.id).collect();
+        found.sort();
+        assert_eq!(found.concat(), expected, "{on_metadata}");
+    }
+}
+
 async fn bad_filters_are_refused(backends: &Backends) {
     let store = backends.collections();
     store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
@@ -201,9 +257,23 @@ async fn bad_filters_are_refused(backends: &Backends) {
         json!({ "n": { "$like": "x" } }),
         json!({ "n": { "$gt": "x" } }),
         json!({ "n": { "$in": [1, "x"] } }),
+        json!({ "n": { "$in": [1, 1.5] } }),
+        json!({ "n": { "$in": [] } }),
+        json!({ "n": { "$contains": ["x"] } }),
+        json!({ "n": null }),
+        json!({ "n": {} }),
+        json!({ "n": { "$gt": 0, "$lt": 2 } }),
+        json!({ "$not": { "n": 1 } }),
+        json!({ "$and": [{}] }),
         json!({ "$and": 3 }),
     ] {
         let filter = RecordFilter { r#where: bad.as_object().cloned(), where_document: None };
+        let page = RecordPage { limit: 1, filter, ..RecordPage::default() };
+        let error = store.records("docs", &page).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{bad}: {error}");
+    }
+    for bad in [json!({ "$like": "x" }), json!({ "$regex": "[" }), json!({ "$contains": 1 })] {
+        let filter = RecordFilter { r#where: None, where_document: bad.as_object().cloned() };
         let page = RecordPage { limit: 1, filter, ..RecordPage::default() };
         let error = store.records("docs", &page).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{bad}: {error}");
