@@ -70,7 +70,7 @@ impl Engine {
             // The one who asked may be gone.
             let _ = tell.send(connection.and_then(|connection| work(connection, &path)));
         });
-        lane.send(Job { ticket, work }).await?;
+        lane.send(Job::new(ticket, work)).await?;
         let result = answer.await.unwrap_or_else(|_| Err(ended(doing)));
         drop(unwanted);
         result.map_err(|error| named(error, doing))
@@ -89,7 +89,7 @@ impl Engine {
         let work = Box::new(move |connection: Result<&Connection>| {
             let _ = tell.send(connection.and_then(|connection| transaction(connection, doing, &path, work)));
         });
-        lane.send(Job { ticket: Ticket::default(), work }).await?;
+        lane.send(Job::new(Ticket::default(), work)).await?;
         answer.await.unwrap_or_else(|_| Err(ended(doing))).map_err(|error| named(error, doing))
     }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use duckdb::{Connection, OptionalExt, params, params_from_iter};
+use duckdb::types::Value;
+use duckdb::{Connection, OptionalExt, appender_params_from_iter, params, params_from_iter};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -46,8 +47,9 @@ impl ExperimentStore for Experiments {
                 if let Some(known) = by_key(connection, &new).map_err(failed)? {
                     return Ok(known);
                 }
-                let id = insert(connection, &new).map_err(failed)?;
-                get(connection, path, id)
+                insert(connection, std::slice::from_ref(&new)).map_err(failed)?;
+                let made = by_key(connection, &new).map_err(failed)?;
+                made.ok_or_else(|| failed(duckdb::Error::QueryReturnedNoRows))
             })
             .await
     }
@@ -138,38 +140,75 @@ fn by_key(connection: &Connection, new: &NewExperiment) -> duckdb::Result<Option
     connection.query_row(&sql, [new.key.to_string()], row::experiment).optional()
 }
 
-/// Inserts one row and gives back its id.
-pub fn insert(connection: &Connection, new: &NewExperiment) -> duckdb::Result<ExperimentId> {
-    let now = Timestamp::now();
-    let created = new.created_at.unwrap_or(now);
-    let started = (new.status == Status::Running).then_some(created);
-    connection.query_row(
-        "INSERT INTO ml_schema.experiments (key, name, model_type, dataset, description, parameters, status, runner, seed, \
-         batch_id, trial, worker, host, command, git_commit, tags, created_at, started_at)
-         VALUES (?::UUID, ?, ?, ?, ?, ?::JSON, ?, ?, ?, ?, ?, ?, ?, ?, ?, from_json(?::JSON, '[\"VARCHAR\"]'), ?, ?)
-         RETURNING id",
-        params![
-            new.key.to_string(),
-            new.name,
-            new.model_type,
-            new.dataset,
-            new.description,
-            row::json_text(&new.parameters),
-            new.status.as_str(),
-            new.runner,
-            new.seed,
-            new.batch_id,
-            new.trial,
-            new.worker,
-            new.host,
-            new.command,
-            new.git_commit,
-            json!(new.tags).to_string(),
-            micros(created),
-            optional_micros(started),
-        ],
-        |row| row.get(0),
-    )
+/// Columns that a new experiment fills, and what is made of them; [`values`] has the same order.
+const NEW: [(&str, &str, &str); 18] = [
+    ("key", "VARCHAR", "key::UUID"),
+    ("name", "VARCHAR", "name"),
+    ("model_type", "VARCHAR", "model_type"),
+    ("dataset", "VARCHAR", "dataset"),
+    ("description", "VARCHAR", "description"),
+    ("parameters", "VARCHAR", "parameters::JSON"),
+    ("status", "VARCHAR", "status"),
+    ("runner", "VARCHAR", "runner"),
+    ("seed", "BIGINT", "seed"),
+    ("batch_id", "BIGINT", "batch_id"),
+    ("trial", "BIGINT", "trial"),
+    ("worker", "VARCHAR", "worker"),
+    ("host", "VARCHAR", "host"),
+    ("command", "VARCHAR", "command"),
+    ("git_commit", "VARCHAR", "git_commit"),
+    ("tags", "VARCHAR", "from_json(tags::JSON, '[\"VARCHAR\"]')"),
+    ("created_at", "TIMESTAMP", "created_at"),
+    ("started_at", "TIMESTAMP", "started_at"),
+];
+
+/// Inserts rows, with ids in their order.
+pub fn insert(connection: &Connection, new: &[NewExperiment]) -> duckdb::Result<()> {
+    let list = |part: fn(&(&str, &str, &str)) -> String| NEW.iter().map(part).collect::<Vec<_>>().join(", ");
+    // The appender knows neither JSON nor lists: these go in as text and are cast in one statement.
+    let columns = list(|(name, kind, _)| format!("{name} {kind}"));
+    connection
+        .execute_batch(&format!("CREATE OR REPLACE TEMP TABLE incoming (ordinal BIGINT, {columns})"))?;
+    {
+        let mut appender = connection.appender("incoming")?;
+        for (ordinal, new) in (0..).zip(new) {
+            let row = std::iter::once(Value::BigInt(ordinal)).chain(values(new));
+            appender.append_row(appender_params_from_iter(row))?;
+        }
+        appender.flush()?;
+    }
+    connection.execute_batch(&format!(
+        "INSERT INTO ml_schema.experiments ({}) SELECT {} FROM incoming ORDER BY ordinal; DROP TABLE incoming",
+        list(|(name, ..)| (*name).to_owned()),
+        list(|(.., made)| (*made).to_owned()),
+    ))
+}
+
+fn values(new: &NewExperiment) -> [Value; 18] {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let optional = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
+    let number = |number: Option<i64>| number.map_or(Value::Null, Value::BigInt);
+    let created = new.created_at.unwrap_or_else(Timestamp::now);
+    [
+        Value::Text(new.key.to_string()),
+        text(&new.name),
+        text(&new.model_type),
+        text(&new.dataset),
+        text(&new.description),
+        Value::Text(row::json_text(&new.parameters)),
+        text(new.status.as_str()),
+        text(&new.runner),
+        number(new.seed),
+        number(new.batch_id),
+        number(new.trial),
+        optional(&new.worker),
+        optional(&new.host),
+        optional(&new.command),
+        optional(&new.git_commit),
+        Value::Text(json!(new.tags).to_string()),
+        micros(created),
+        optional_micros((new.status == Status::Running).then_some(created)),
+    ]
 }
 
 pub fn get(connection: &Connection, path: &Path, id: ExperimentId) -> Result<Experiment> {
@@ -206,8 +245,7 @@ fn list(connection: &Connection, path: &Path, query: &ExperimentQuery) -> Result
     Ok(ExperimentPage { rows, total: total.unsigned_abs() })
 }
 
-fn duck_value(value: &filter_sql::SqlValue) -> duckdb::types::Value {
-    use duckdb::types::Value;
+fn duck_value(value: &filter_sql::SqlValue) -> Value {
     use filter_sql::SqlValue;
     match value {
         SqlValue::Text(text) => Value::Text(text.clone()),

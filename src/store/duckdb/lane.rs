@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duckdb::{Connection, InterruptHandle};
 use tokio::sync::mpsc;
@@ -19,8 +19,15 @@ pub type Work = Box<dyn FnOnce(Result<&Connection>) + Send>;
 
 /// A piece of work and the switch that ends it early.
 pub struct Job {
-    pub ticket: Ticket,
-    pub work: Work,
+    ticket: Ticket,
+    asked: Instant,
+    work: Work,
+}
+
+impl Job {
+    pub fn new(ticket: Ticket, work: Work) -> Self {
+        Job { ticket, asked: Instant::now(), work }
+    }
 }
 
 /// Ends a job: skips it while it waits, interrupts it while it runs.
@@ -43,6 +50,10 @@ impl Ticket {
             handle.interrupt();
         }
         *state = State::Over;
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), State::Over)
     }
 
     /// False when nobody wants the result any more.
@@ -95,6 +106,8 @@ fn no_thread(path: &Path, error: &std::io::Error) -> StoreError {
 
 fn serve(clock: &tokio::runtime::Runtime, mut inbox: mpsc::Receiver<Job>, lease: &Lease, idle: Duration) {
     let mut connection: Option<Connection> = None;
+    // Since when the file could not be had.
+    let mut waiting: Option<Instant> = None;
     loop {
         let next = match &connection {
             None => inbox.blocking_recv(),
@@ -107,9 +120,17 @@ fn serve(clock: &tokio::runtime::Runtime, mut inbox: mpsc::Receiver<Job>, lease:
             },
         };
         let Some(job) = next else { break };
+        if !job.ticket.is_wanted() {
+            continue;
+        }
         if connection.is_none() {
-            match lease.enter() {
-                Ok(open) => connection = Some(open),
+            // Jobs wait together: one that was asked for while another waited is not made to wait anew.
+            let since = job.asked.max(*waiting.get_or_insert_with(Instant::now));
+            match lease.enter(&|| job.ticket.is_wanted() && since.elapsed() < lease.wait()) {
+                Ok(open) => {
+                    connection = Some(open);
+                    waiting = None;
+                }
                 Err(error) => {
                     (job.work)(Err(error));
                     continue;

@@ -60,9 +60,14 @@ impl Lease {
         &self.path
     }
 
-    /// A connection of one lane; opens the file if no lane has it. Waits for other processes.
-    pub fn enter(&self) -> Result<Connection> {
-        let deadline = Instant::now() + self.wait;
+    /// How long somebody may wait for the file.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// A connection of one lane; opens the file if no lane has it. Waits for other processes while `patient` says so,
+    /// and tries once in any case.
+    pub fn enter(&self, patient: &dyn Fn() -> bool) -> Result<Connection> {
         let mut open = self.lock();
         // Let the last lane leave first, or two busy lanes would keep the file from other processes for ever.
         while open.root.is_some() && self.turn.is_wanted() {
@@ -72,7 +77,7 @@ impl Lease {
         if open.root.is_none() {
             self.stay_away(&open);
             // Looked at once more after the turn came: whoever had it may have written.
-            let (connection, held, found) = self.open_file(deadline)?;
+            let (connection, held, found) = self.open_file(patient)?;
             open.root = Some((connection, held));
             if open.left.is_some_and(|left| left != found) {
                 self.changed_outside.store(true, Ordering::Release);
@@ -142,11 +147,11 @@ impl Lease {
         }
     }
 
-    fn open_file(&self, deadline: Instant) -> Result<(Connection, Held, Fingerprint)> {
+    fn open_file(&self, patient: &dyn Fn() -> bool) -> Result<(Connection, Held, Fingerprint)> {
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|error| self.no_access(&error))?;
         }
-        let held = self.turn.take(deadline).map_err(|error| self.no_access(&error))?;
+        let held = self.turn.take(patient).map_err(|error| self.no_access(&error))?;
         let Some(held) = held else {
             return Err(self
                 .unavailable("another labtop keeps it busy")
@@ -157,7 +162,7 @@ impl Lease {
             let found = self.fingerprint();
             match self.connect() {
                 Ok(connection) => return Ok((connection, held, found)),
-                Err(error) if is_held_elsewhere(&error) && Instant::now() < deadline => {
+                Err(error) if is_held_elsewhere(&error) && patient() => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(100));
                 }

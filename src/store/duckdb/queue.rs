@@ -110,9 +110,9 @@ fn create(connection: &Connection, new: &NewBatch, trials: &[NewExperiment]) -> 
         params![new.key.to_string(), new.name, row::json_text(&new.spec), new.parallel],
         |row| row.get(0),
     )?;
-    for trial in trials {
-        insert(connection, &NewExperiment { batch_id: Some(id), ..trial.clone() })?;
-    }
+    let trials: Vec<NewExperiment> =
+        trials.iter().map(|trial| NewExperiment { batch_id: Some(id), ..trial.clone() }).collect();
+    insert(connection, &trials)?;
     Ok(id)
 }
 

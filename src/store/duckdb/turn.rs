@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pause of one who waits; also the time a holder that let go stays away, so that a waiter comes in between.
 pub const STEP: Duration = Duration::from_millis(5);
@@ -36,15 +36,15 @@ impl Turn {
         Turn { lock: beside(".lock"), wait: beside(".wait") }
     }
 
-    /// Waits for the turn, at most until `deadline`; none when it did not come.
-    pub fn take(&self, deadline: Instant) -> io::Result<Option<Held>> {
+    /// Waits for the turn while `patient` says so; none when it did not come.
+    pub fn take(&self, patient: &dyn Fn() -> bool) -> io::Result<Option<Held>> {
         let lock = open(&self.lock)?;
         if try_lock(&lock)? {
             return Ok(Some(Held { _lock: lock }));
         }
         let waiting = open(&self.wait)?;
         waiting.lock_shared()?;
-        while Instant::now() < deadline {
+        while patient() {
             std::thread::sleep(STEP);
             if try_lock(&lock)? {
                 return Ok(Some(Held { _lock: lock }));
@@ -80,12 +80,11 @@ mod tests {
     fn a_waiter_is_seen_and_gets_the_turn() {
         let folder = tempfile::tempdir().unwrap();
         let turn = Turn::of(&folder.path().join("a.duckdb"));
-        let now = Instant::now();
-        let held = turn.take(now).unwrap().unwrap();
+        let held = turn.take(&|| false).unwrap().unwrap();
         assert!(!turn.is_wanted());
-        assert!(turn.take(now).unwrap().is_none());
+        assert!(turn.take(&|| false).unwrap().is_none());
         let waiter = std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| turn.take(Instant::now() + Duration::from_secs(20)).unwrap());
+            let waiter = scope.spawn(|| turn.take(&|| true).unwrap());
             while !turn.is_wanted() {
                 std::thread::yield_now();
             }

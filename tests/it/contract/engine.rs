@@ -1,9 +1,10 @@
 //! The DuckDB engine: its lease, its migrations, its change feed.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 use labtop::analytics::Analytics;
@@ -71,6 +72,52 @@ async fn a_file_held_elsewhere_is_named_with_its_holder() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(created.await.unwrap().unwrap().name, "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_want_a_held_file_wait_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = holder(&folder);
+    let engine = engine(&folder, 2000);
+    let begun = Instant::now();
+    let reads: Vec<_> = (0..8)
+        .map(|_| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.health().await })
+        })
+        .collect();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap_err().kind, ErrorKind::Unavailable);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(8), "one after another: {:?}", begun.elapsed());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_read_ends_its_wait_for_a_held_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = holder(&folder);
+    let engine = engine(&folder, 600_000);
+    // Who waits for the file holds the turn.
+    let turn = folder.path().join("lab.duckdb.lock");
+    let free = || File::open(&turn).is_ok_and(|file| file.try_lock().is_ok());
+    let reading = tokio::spawn(async move { engine.health().await });
+    let limit = Duration::from_secs(30);
+    eventually(limit, || turn.exists() && !free()).await;
+    reading.abort();
+    eventually(limit, free).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+async fn eventually(limit: Duration, condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(limit, holds).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +235,12 @@ async fn the_console_reads_and_changes_nothing() {
         .unwrap();
     assert_eq!(table.columns, ["one", "day", "list", "d", "none"]);
     assert_eq!(table.rows, [[json!(1), json!("2024-01-15"), json!([1, 2]), json!(0.5), json!(null)]]);
+    let odd = "SELECT 'nan'::DOUBLE AS a, ['inf'::FLOAT, -1] AS b, {'k': '-inf'::DOUBLE} AS c, 7 AS d";
+    let table = analytics.sql(odd, 10).await.unwrap();
+    assert_eq!(
+        table.rows,
+        [[json!("NaN"), json!(["Infinity", -1.0]), json!({ "k": "-Infinity" }), json!(7)]]
+    );
     assert!(analytics.sql("FROM range(100)", 10).await.unwrap().truncated);
     assert!(!analytics.sql("DESCRIBE experiments_performance", 100).await.unwrap().rows.is_empty());
     assert!(analytics.sql("SELECT 1 WHERE false", 10).await.unwrap().rows.is_empty());

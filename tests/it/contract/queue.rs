@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use labtop::domain::batch::NewBatch;
 use labtop::domain::experiment::{NewExperiment, Status};
+use labtop::domain::filter::Field;
 use labtop::store::ErrorKind;
+use labtop::store::experiments::{ExperimentQuery, Sort};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,6 +20,7 @@ macro_rules! cases {
             a_batch_is_made_with_its_trials_once,
             trials_are_claimed_in_order_and_by_one_worker_each,
             withdrawing_and_queueing_again,
+            a_large_batch_keeps_its_order,
             a_missing_batch_is_not_found,
         );
     };
@@ -95,6 +98,21 @@ async fn withdrawing_and_queueing_again(backends: &Backends) {
     let again = queue.claim(id, "w2").await.unwrap().unwrap();
     assert_eq!((again.attempt, again.finished_at), (2, None));
     assert_eq!(queue.requeue(&[]).await.unwrap(), [] as [i64; 0]);
+}
+
+async fn a_large_batch_keeps_its_order(backends: &Backends) {
+    let queue = backends.queue();
+    let mut trials = trials(3000);
+    trials[1].tags = vec!["it's".to_owned(), "b".to_owned()];
+    let id = queue.create_batch(&batch("large"), &trials).await.unwrap().id;
+    assert_eq!(queue.batch(id).await.unwrap().counts.queued, 3000);
+    let sort = Sort { field: Field::Id, descending: false };
+    let query = ExperimentQuery { sort, limit: 5000, ..ExperimentQuery::default() };
+    let rows = backends.experiments().list(&query).await.unwrap().rows;
+    assert!(rows.iter().map(|row| row.trial.unwrap()).eq(0..3000), "ids in the order of the trials");
+    assert!(rows.iter().all(|row| row.batch_id == Some(id) && row.status == Status::Queued));
+    assert_eq!((rows[1].key, &rows[1].tags), (trials[1].key, &trials[1].tags));
+    assert_eq!(rows[1].started_at, None);
 }
 
 async fn a_missing_batch_is_not_found(backends: &Backends) {
