@@ -35,6 +35,8 @@ pub enum Command {
     Show { id: BatchId },
     /// Cancel what is still queued
     Cancel { id: BatchId },
+    /// Go on where a batch broke off: run what was interrupted and what is queued
+    Resume { id: BatchId },
     /// Run the failed, cancelled and interrupted experiments again
     Retry { id: BatchId },
 }
@@ -43,7 +45,7 @@ impl Command {
     pub fn changes_something(&self) -> bool {
         match self {
             Command::Run { dry_run, .. } => !dry_run,
-            Command::Cancel { .. } | Command::Retry { .. } => true,
+            Command::Cancel { .. } | Command::Resume { .. } | Command::Retry { .. } => true,
             Command::Ls { .. } | Command::Show { .. } => false,
         }
     }
@@ -65,19 +67,29 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             session.output.line(&format!("Cancelled {count} queued experiments of batch {id}"))?;
             Ok(0)
         }
+        Command::Resume { id } => {
+            let printer = printer(id, session).await?;
+            let report = batch::resume(&session.lab, id, &printer, &session.stop).await?;
+            printer.finish()?;
+            conclude(&report, session)
+        }
         Command::Retry { id } => {
-            let parallel = batch::show(&session.lab, id).await?.batch.parallel;
-            let printer = Printer::new(&session.output, parallel > 1);
-            let report = batch::retry(&session.lab, id, &printer, &session.cancel).await?;
+            let printer = printer(id, session).await?;
+            let report = batch::retry(&session.lab, id, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
     }
 }
 
+async fn printer<'a>(id: BatchId, session: &'a Session) -> Result<Printer<'a>, CliError> {
+    let parallel = batch::show(&session.lab, id).await?.batch.parallel;
+    Ok(Printer::new(&session.output, parallel > 1))
+}
+
 async fn launch(spec: &BatchSpec, session: &Session) -> Outcome {
     let printer = Printer::new(&session.output, spec.parallel > 1);
-    let report = batch::run(&session.lab, spec, &printer, &session.cancel).await?;
+    let report = batch::run(&session.lab, spec, &printer, &session.stop).await?;
     printer.finish()?;
     conclude(&report, session)
 }
@@ -164,10 +176,11 @@ fn conclude(report: &BatchReport, session: &Session) -> Outcome {
         print(report, session)?;
     }
     let counts = &report.batch.counts;
-    if session.cancel.is_cancelled() {
+    let id = report.batch.id;
+    if session.stop.is_stopped() {
         session.output.note(&format!(
-            "Stopped: {} experiments of batch {} are still queued (labtop batch retry {} runs what did not complete)",
-            counts.queued, report.batch.id, report.batch.id
+            "Stopped: {} experiments of batch {id} did not run to their end. labtop batch resume {id} goes on",
+            counts.queued + counts.interrupted
         ));
         return Err(CliError::Interrupted);
     }

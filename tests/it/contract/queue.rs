@@ -64,12 +64,12 @@ async fn a_batch_is_made_with_its_trials_once(backends: &Backends) {
 async fn trials_are_claimed_in_order_and_by_one_worker_each(backends: &Backends) {
     let queue = backends.queue();
     let id = queue.create_batch(&batch("b"), &trials(20)).await.unwrap().id;
-    let first = queue.claim(id, "w0").await.unwrap().unwrap();
+    let first = queue.claim(Some(id), "w0", 1).await.unwrap().remove(0);
     assert_eq!((first.trial, first.status, first.worker.as_deref()), (Some(0), Status::Running, Some("w0")));
     assert!(first.started_at.is_some());
     let worker = |name: &'static str| async move {
         let mut claimed = Vec::new();
-        while let Some(run) = queue.claim(id, name).await.unwrap() {
+        while let Some(run) = queue.claim(Some(id), name, 1).await.unwrap().pop() {
             claimed.push(run.trial.unwrap());
         }
         claimed
@@ -84,9 +84,9 @@ async fn trials_are_claimed_in_order_and_by_one_worker_each(backends: &Backends)
 async fn withdrawing_and_queueing_again(backends: &Backends) {
     let queue = backends.queue();
     let id = queue.create_batch(&batch("b"), &trials(4)).await.unwrap().id;
-    let done = queue.claim(id, "w").await.unwrap().unwrap();
+    let done = queue.claim(Some(id), "w", 1).await.unwrap().remove(0);
     backends.experiments().finish(done.id, 1, &completed(json!({ "accuracy": 0.5 }))).await.unwrap();
-    let under_way = queue.claim(id, "w").await.unwrap().unwrap();
+    let under_way = queue.claim(Some(id), "w", 1).await.unwrap().remove(0);
     assert_eq!(queue.withdraw(id).await.unwrap(), 2);
     assert_eq!(queue.withdraw(id).await.unwrap(), 0);
     let counts = queue.batch(id).await.unwrap().counts;
@@ -95,7 +95,7 @@ async fn withdrawing_and_queueing_again(backends: &Backends) {
     let queued = queue.requeue(&ids).await.unwrap();
     assert_eq!(queued.len(), 2);
     assert!(!queued.contains(&done.id) && !queued.contains(&under_way.id));
-    let again = queue.claim(id, "w2").await.unwrap().unwrap();
+    let again = queue.claim(Some(id), "w2", 1).await.unwrap().remove(0);
     assert_eq!((again.attempt, again.finished_at), (2, None));
     assert_eq!(queue.requeue(&[]).await.unwrap(), [] as [i64; 0]);
 }
@@ -119,5 +119,5 @@ async fn a_missing_batch_is_not_found(backends: &Backends) {
     let queue = backends.queue();
     assert_eq!(queue.batch(77).await.unwrap_err().kind, ErrorKind::NotFound);
     assert_eq!(queue.withdraw(77).await.unwrap_err().kind, ErrorKind::NotFound);
-    assert_eq!(queue.claim(77, "w").await.unwrap(), None);
+    assert_eq!(queue.claim(Some(77), "w", 1).await.unwrap(), []);
 }
