@@ -23,9 +23,14 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
     color_eyre::install().map_err(CliError::Dashboard)?;
     let logs = telemetry::to_channel();
     let lab = Arc::new(Lab::open(settings)?);
-    let worker = worker::start(lab, Some(logs));
+    let worker = worker::start(lab.clone(), Some(logs));
     let parting = tui::run(app, worker.requests, worker.events).await;
-    let late = tokio::time::timeout(FAREWELL, worker.ended).await.is_err();
+    let ended = async {
+        let ended = worker.ended.await;
+        lab.close().await;
+        ended
+    };
+    let late = tokio::time::timeout(FAREWELL, ended).await.is_err();
     let parting = parting.map_err(|error| CliError::Dashboard(error.into()))?;
     if late {
         return Err(CliError::Usage(

@@ -210,10 +210,14 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
     let Some(command) = cli.command else {
         return dashboard::run(settings, &cli.global).await;
     };
-    let stop = Stop::default();
     let tidy = command.stops_when_told();
-    let session = Session { lab: Lab::open(settings)?, output, stop: stop.clone() };
-    let work = dispatch(command, &session, &cli.global);
+    let session = Session { lab: Lab::open(settings)?, output, stop: Stop::default() };
+    let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
+    session.lab.close().await;
+    code
+}
+
+async fn until_told_to_end(work: impl Future<Output = Outcome>, stop: &Stop, tidy: bool) -> Outcome {
     tokio::pin!(work);
     tokio::select! {
         code = &mut work => return code,

@@ -44,6 +44,7 @@ pub struct Lab {
     /// How long a write that must not be lost is tried again.
     pub patience: Duration,
     watch: Watch,
+    engine: Arc<Engine>,
     pub(super) courier: Courier,
     pub(super) presence: Presence,
     /// Where runs that go on side by side hand over what they add.
@@ -151,7 +152,8 @@ impl Lab {
             analytics,
             embedder,
             schemas,
-            watch: Watch::File(engine),
+            watch: Watch::File(engine.clone()),
+            engine,
             patience: PATIENCE,
             courier: Courier::default(),
             presence: Presence::of_user(),
@@ -159,6 +161,11 @@ impl Lab {
             records,
             place: OnceLock::new(),
         }
+    }
+
+    /// Closes the DuckDB file once what is under way is in it. It is opened again by whatever comes later.
+    pub async fn close(&self) {
+        self.engine.let_go().await;
     }
 
     /// Who runs experiments here.

@@ -16,4 +16,5 @@ pub mod row;
 pub mod schema;
 mod turn;
 mod upsert;
+mod usher;
 mod where_sql;
