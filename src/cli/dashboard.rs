@@ -13,6 +13,7 @@ use crate::tui::{self, App, Options, Parting};
 use crate::worker;
 
 use super::error::CliError;
+use super::output::Output;
 use super::{Global, Outcome};
 
 /// How long the worker may take to write what it must after the dashboard is gone: longer than a statement may take.
@@ -36,6 +37,12 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
         return Err(CliError::Usage(
             "some work did not end in time; `labtop ls` shows how it stands".to_owned(),
         ));
+    }
+    if parting == Parting::Queue {
+        let output = Output::new(global.format, global.quiet);
+        output.note(
+            "What was not done waits in its queue: labtop worker --once, or labtop batch resume ID, goes on",
+        );
     }
     Ok(if parting == Parting::Signal { 130 } else { 0 })
 }

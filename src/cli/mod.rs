@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Flags, Places, Settings};
-use crate::ops::{Lab, Stop};
+use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
@@ -151,6 +151,16 @@ struct Session {
     output: Output,
     /// Fires at the first ctrl-c.
     stop: Stop,
+}
+
+impl Session {
+    /// Marks what died on this machine, so that nothing is shown as running that does not. Whoever only looks is not
+    /// kept from it when this fails.
+    async fn reap(&self) {
+        if let Err(error) = reaper::reap(&self.lab).await {
+            tracing::debug!("runs of dead processes: {error}");
+        }
+    }
 }
 
 /// The whole program: parses the arguments, runs, and says how it went.
