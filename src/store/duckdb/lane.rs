@@ -18,6 +18,12 @@ use super::usher::Usher;
 /// Work that waits for a lane. Beyond that the one who asks waits, which is what slows a runaway producer.
 const WAITING: usize = 256;
 
+/// How often a lane that has the file and nothing to do looks whether somebody waits for it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Nothing came in time.
+struct Elapsed;
+
 /// What is done with the connection, or with the error that kept it from being had. The flag says that it was
 /// interrupted for somebody else's sake: then it may ask to be done again.
 pub type Work = Box<dyn FnMut(Result<&Connection>, &AtomicBool) -> Next + Send>;
@@ -167,9 +173,9 @@ impl Server<'_> {
         loop {
             let next = match &self.connection {
                 None => self.inbox.blocking_recv(),
-                Some(_) => match clock.block_on(async { timeout(idle, self.inbox.recv()).await }) {
+                Some(_) => match clock.block_on(self.next(idle)) {
                     Ok(next) => next,
-                    Err(_) => {
+                    Err(Elapsed) => {
                         self.leave();
                         continue;
                     }
@@ -186,6 +192,19 @@ impl Server<'_> {
             }
         }
         self.leave();
+    }
+
+    /// The next message, unless none comes for `idle` or somebody else should have the file.
+    async fn next(&mut self, idle: Duration) -> Result<Option<Message>, Elapsed> {
+        let begun = Instant::now();
+        loop {
+            if let Ok(next) = timeout(LOOK.min(idle), self.inbox.recv()).await {
+                return Ok(next);
+            }
+            if begun.elapsed() >= idle || self.lease.is_due() {
+                return Err(Elapsed);
+            }
+        }
     }
 
     fn leave(&mut self) {

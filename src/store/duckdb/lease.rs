@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use duckdb::{Config, Connection};
+use tokio::sync::Notify;
 
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
@@ -16,6 +17,9 @@ use super::turn::{Held, STEP, Turn};
 
 /// Size and time of the file and of its log: what changes when somebody writes.
 pub type Fingerprint = [Option<(u64, SystemTime)>; 2];
+
+/// What a process has the file for at least, though another labtop asks for it: opening and closing cost half of that.
+const TURN: Duration = Duration::from_millis(50);
 
 /// Longest that this process keeps the file while it is busy. Processes of labtop ask for their turn; other programs can
 /// only try again and again, and this is when they get in.
@@ -34,6 +38,8 @@ pub struct Lease {
     closed: Condvar,
     /// Another process wrote since we last had the file.
     changed_outside: AtomicBool,
+    /// Rung when that is noticed while taking the file.
+    bell: Notify,
     adopt: AtomicBool,
     /// Migrations that this process applied and has not told of yet.
     applied: Mutex<Vec<String>>,
@@ -73,6 +79,7 @@ impl Lease {
             open: Mutex::default(),
             closed: Condvar::new(),
             changed_outside: AtomicBool::new(false),
+            bell: Notify::new(),
             adopt: AtomicBool::new(false),
             applied: Mutex::default(),
         }
@@ -110,6 +117,7 @@ impl Lease {
             open.root = Some(Root { connection, held, since: Instant::now(), file: identity(&self.path) });
             if open.left.is_some_and(|left| left != found) {
                 self.changed_outside.store(true, Ordering::Release);
+                self.bell.notify_one();
             }
         }
         let connection = match &open.root {
@@ -137,7 +145,8 @@ impl Lease {
     }
 
     fn is_over(&self, root: &Root) -> bool {
-        root.since.elapsed() >= SHIFT || self.turn.is_wanted()
+        let had = root.since.elapsed();
+        had >= SHIFT || (had >= TURN && self.turn.is_wanted())
     }
 
     /// A lane lets go; the last one closes the file.
@@ -171,6 +180,11 @@ impl Lease {
     /// Another process waits for the file.
     pub fn is_wanted(&self) -> bool {
         self.turn.is_wanted()
+    }
+
+    /// Returns when taking the file showed that another process wrote; [`Lease::take_change`] tells.
+    pub async fn change_noticed(&self) {
+        self.bell.notified().await;
     }
 
     /// True once after another process wrote. Never waits: while the file is being opened there is nothing to see.
