@@ -41,7 +41,7 @@ pub fn app(settings: &Settings, global: &Global) -> Result<App, CliError> {
     let keymap = Keymap::load(user_keymap(settings)).map_err(|error| usage(error.to_string()))?;
     let no_color = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let theme = Theme::choose(&settings.ui.theme, no_color).map_err(|error| usage(error.to_string()))?;
-    Ok(App::new(Options::of(settings, global.read_only), keymap, theme))
+    Ok(App::new(Options::of(settings), keymap, theme))
 }
 
 pub fn user_keymap(settings: &Settings) -> Option<&Path> {

@@ -24,6 +24,8 @@ pub struct ConfigError(pub String);
 pub struct Settings {
     /// Name of the profile in force.
     pub profile: String,
+    /// Nothing is written, migrated, run or created.
+    pub read_only: bool,
     pub roles: Roles,
     pub duckdb: DuckDb,
     pub postgres: Postgres,

@@ -15,6 +15,7 @@ pub mod lab;
 mod lines;
 pub mod news;
 mod place;
+mod read_only;
 pub mod schema;
 mod search;
 #[cfg(test)]

@@ -106,6 +106,20 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Asks for something that read-only mode refuses.
+    pub fn changes_something(self) -> bool {
+        match self {
+            Action::LoadDemo | Action::LaunchBatch | Action::NewRun | Action::Cancel | Action::Rerun => true,
+            Action::RetryFailed | Action::EditTags | Action::EditNote | Action::Archive | Action::Undo => {
+                true
+            }
+            Action::Add | Action::Create | Action::Delete => true,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     /// As in `config/keymap.toml`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,9 @@ use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Writ
 use super::popups::Popup;
 use super::theme::Theme;
 
+/// What a key that would change something says in read-only mode.
+pub const READ_ONLY: &str = "read-only: nothing is changed (start without --read-only to change things)";
+
 /// What `update` wants done; carried out by the loop.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
@@ -75,10 +78,7 @@ impl Context<'_> {
     /// Changes something; its result comes back as a toast. Refused in read-only mode.
     pub fn write(&mut self, write: Write) -> Option<Ticket> {
         if self.read_only {
-            self.toast(
-                Tone::Bad,
-                "read-only: nothing was changed (start without --read-only to change things)",
-            );
+            self.toast(Tone::Bad, READ_ONLY);
             return None;
         }
         Some(self.send(Command::Write(write)))

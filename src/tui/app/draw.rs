@@ -108,6 +108,7 @@ impl App {
         }
         let actions = tab.hints().iter().chain([&Action::Help]);
         actions
+            .filter(|action| !self.options.read_only || !action.changes_something())
             .filter_map(|action| {
                 let key = first_key(&self.keymap, tab.section(), *action)?;
                 Some(Hint { key, what: action.label() })

@@ -16,7 +16,7 @@ use crate::worker::protocol::{
 };
 
 use super::action::Action;
-use super::context::{Context, Effect, Parting, Toast, Tone};
+use super::context::{Context, Effect, Parting, READ_ONLY, Toast, Tone};
 use super::jobs::Jobs;
 use super::keymap::{GLOBAL, Keymap};
 use super::popups::batches::Batches;
@@ -46,10 +46,10 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn of(settings: &Settings, read_only: bool) -> Self {
+    pub fn of(settings: &Settings) -> Self {
         Options {
             profile: settings.profile.clone(),
-            read_only,
+            read_only: settings.read_only,
             mouse: settings.ui.mouse,
             batches: settings.batches.clone(),
         }
@@ -212,6 +212,9 @@ impl App {
     }
 
     fn act(&mut self, action: Action) {
+        if self.options.read_only && action.changes_something() {
+            return self.toast(Tone::Bad, format!("{}: {READ_ONLY}", action.label()));
+        }
         match action {
             Action::Quit => self.quit(),
             Action::Help => {

@@ -162,10 +162,15 @@ fn help_is_made_from_the_keymap() {
 fn read_only_changes_nothing() {
     let mut stage = stage();
     stage.app.options.read_only = true;
+    assert!(stage.screen().contains("read-only"), "the footer says so");
+    assert!(!stage.screen().contains("n new"), "{}", stage.screen());
     let sent = stage.sent.len();
-    stage.press("r");
-    assert_eq!(stage.sent.len(), sent);
-    assert!(stage.screen().contains("read-only"));
+    for key in ["r", "n", "b", "x", "a", "D", "t", "N", "u", "R"] {
+        stage.press(key);
+        assert_eq!(stage.sent.len(), sent, "{key}");
+        assert!(stage.app.popups.is_empty(), "{key}");
+        assert!(stage.screen().contains("read-only: nothing is changed"), "{key}: {}", stage.screen());
+    }
 }
 
 #[test]
