@@ -8,5 +8,6 @@ mod cli;
 mod compose;
 mod contract;
 mod pty;
+mod soak;
 mod support;
 mod worker;

@@ -1,10 +1,6 @@
 //! The dashboard in a real terminal: few tests, of what only the whole program shows.
 
 use std::net::TcpListener;
-use std::time::Duration;
-
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
 use crate::support::labtop::Labtop;
 use crate::support::terminal::Terminal;
@@ -60,42 +56,7 @@ fn a_terminate_signal_restores_the_terminal() {
     let lab = Labtop::new();
     let mut terminal = open(&lab, 80, 24);
     terminal.wait_for("Experiments");
-    let pid = terminal.pid().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminal.signal("TERM");
     terminal.wait_for_end();
     assert!(terminal.is_restored());
-}
-
-#[test]
-fn random_keys_and_resizes_do_no_harm() {
-    const KEYS: [&str; 48] = [
-        "j", "k", "h", "l", "g", "G", "\x04", "\x15", " ", "s", "S", "/", "\r", "\x1b[A", "\x1b[B", "\x1b[C",
-        "\x1b[D", "\t", "1", "2", "3", "4", "5", "[", "]", "?", ":", "b", "n", "c", "r", "t", "N", "a", "y",
-        "x", "m", "\x7f", "a", "0", "'", ">", "é", "日", "\x1b[5~", "\x1b[6~", "R", "\x1b",
-    ];
-    let lab = Labtop::new();
-    lab.ok(&["demo"]);
-    let mut terminal = open(&lab, 100, 30);
-    terminal.wait_for("Experiments");
-    let mut random = ChaCha8Rng::seed_from_u64(20_261_123);
-    for turn in 0..2000 {
-        if turn % 50 == 49 {
-            terminal.resize(random.random_range(1..=300), random.random_range(1..=100));
-        }
-        terminal.press(KEYS[random.random_range(0..KEYS.len())]);
-        while terminal.read(Duration::from_millis(0)) && random.random_range(0..4) == 0 {}
-    }
-    terminal.resize(120, 40);
-    // Closes whatever is open, however deep, and leaves; a question about running jobs is answered by stopping them.
-    for _ in 0..12 {
-        terminal.press("\x1b");
-        terminal.read(Duration::from_millis(60));
-    }
-    terminal.press("5");
-    terminal.wait_for("Activity");
-    let pid = terminal.pid().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    terminal.wait_for_end();
-    assert!(terminal.is_restored(), "{}", terminal.text());
-    assert!(!String::from_utf8_lossy(&terminal.written).contains("panicked"));
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -16,6 +16,8 @@ pub struct Terminal {
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     output: Receiver<Vec<u8>>,
+    /// Read ahead; none inside for the end.
+    next: Option<Option<Vec<u8>>>,
     screen: vt100::Parser,
     /// Everything the program wrote.
     pub written: Vec<u8>,
@@ -44,8 +46,8 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
-        // A few screens; the reader waits when the test does not look.
-        let (send, output) = sync_channel(64);
+        // Many screens: while the test writes, it does not read, and the program must not wait for it.
+        let (send, output) = sync_channel(8192);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
@@ -56,12 +58,23 @@ impl Terminal {
         });
         let keyboard = pair.master.take_writer().unwrap();
         let screen = vt100::Parser::new(some(rows), some(columns), 0);
-        Terminal { master: pair.master, keyboard, child, output, screen, written: Vec::new() }
+        Terminal { master: pair.master, keyboard, child, output, next: None, screen, written: Vec::new() }
     }
 
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
+    }
+
+    pub fn press_bytes(&mut self, bytes: &[u8]) {
+        // A program that has just ended takes no more keys; reading will tell.
+        let _ = self.keyboard.write_all(bytes).and_then(|()| self.keyboard.flush());
+    }
+
+    /// Sends a signal by its name, as in `TERM`.
+    pub fn signal(&self, name: &str) {
+        let (name, pid) = (format!("-{name}"), self.pid().to_string());
+        assert!(std::process::Command::new("kill").args([&name, &pid]).status().unwrap().success());
     }
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
@@ -90,6 +103,18 @@ impl Terminal {
         self.wait(text, |screen| screen.contains(text));
     }
 
+    /// Waits until the screen fulfils a condition; false when the program ended before.
+    pub fn wait_or_end(&mut self, condition: impl Fn(&str) -> bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(&self.text()) {
+            assert!(Instant::now() < deadline, "waited in vain:\n{}", self.text());
+            if !self.read(Duration::from_millis(100)) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits for the end and gives back the exit code.
     pub fn wait_for_end(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
@@ -103,9 +128,26 @@ impl Terminal {
         self.child.process_id().unwrap()
     }
 
+    /// Something was read, or the end; it has to be taken. Never waits.
+    pub fn has_output(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = match self.output.try_recv() {
+                Ok(bytes) => Some(Some(bytes)),
+                Err(TryRecvError::Disconnected) => Some(None),
+                Err(TryRecvError::Empty) => None,
+            };
+        }
+        self.next.is_some()
+    }
+
     /// Takes what was written within the time; false when nothing will come any more.
     pub fn read(&mut self, time: Duration) -> bool {
-        match self.output.recv_timeout(time) {
+        let received = match self.next.take() {
+            Some(Some(bytes)) => Ok(bytes),
+            Some(None) => Err(RecvTimeoutError::Disconnected),
+            None => self.output.recv_timeout(time),
+        };
+        match received {
             Ok(bytes) => {
                 self.screen.process(&bytes);
                 self.written.extend(bytes);
