@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
+use super::keymap::Keys;
 use super::popups::Popup;
 use super::theme::Theme;
 
@@ -61,6 +62,8 @@ pub struct Context<'a> {
     /// The whole screen, in which popups find their place.
     pub screen: Rect,
     pub read_only: bool,
+    /// The keys in force in the tab that is shown.
+    pub keys: Keys<'a>,
     pub(super) next_ticket: &'a mut Ticket,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) toasts: &'a mut Vec<Toast>,
@@ -123,4 +126,6 @@ pub struct Look<'a> {
     pub now: Timestamp,
     /// Advances while something loads; spinners are drawn from it.
     pub tick: u64,
+    /// The keys in force in the tab that is shown.
+    pub keys: Keys<'a>,
 }

@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use crate::tui::action::Action;
 use crate::tui::context::Look;
-use crate::tui::keymap::shown_key;
+use crate::tui::keymap::{Keys, shown_key};
 use crate::tui::widgets::footer::{self, Hint};
 use crate::tui::widgets::statusbar::{down_line, draw_right, fitted, health_line, meter_line};
 use crate::tui::widgets::tabbar::TabBar;
@@ -35,7 +35,12 @@ impl App {
             return draw_too_small(frame, screen);
         }
         let areas = split(screen, self.is_anything_down());
-        let look = Look { theme: &self.theme, now: self.now, tick: self.tick };
+        let look = Look {
+            theme: &self.theme,
+            now: self.now,
+            tick: self.tick,
+            keys: Keys::new(&self.keymap, self.section()),
+        };
         self.tabs[self.active].draw(frame, areas.body, &look);
         let meter_on_top = self.draw_top(frame, areas.top);
         if let Some(line) = down_line(&self.health, self.now, &self.theme) {

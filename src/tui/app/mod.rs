@@ -18,7 +18,7 @@ use crate::worker::protocol::{
 use super::action::Action;
 use super::context::{Context, Effect, Parting, READ_ONLY, Toast, Tone};
 use super::jobs::Jobs;
-use super::keymap::{GLOBAL, Keymap};
+use super::keymap::{GLOBAL, Keymap, Keys};
 use super::popups::batches::Batches;
 use super::popups::help::Help;
 use super::popups::message::Message as MessagePopup;
@@ -88,6 +88,8 @@ pub struct App {
     keymap: Keymap,
     theme: Theme,
     tabs: Vec<Box<dyn Tab>>,
+    /// Of the keymap, one for each tab; known also while the tabs are out of our hands.
+    sections: Vec<&'static str>,
     active: usize,
     /// The last lies on top.
     popups: Vec<Box<dyn Popup>>,
@@ -121,11 +123,14 @@ const SEQUENCE: Duration = Duration::from_secs(1);
 impl App {
     pub fn new(options: Options, keymap: Keymap, theme: Theme) -> Self {
         let mouse = options.mouse;
+        let tabs = tabs::all();
+        let sections = tabs.iter().map(|tab| tab.section()).collect();
         App {
             options,
             keymap,
             theme,
-            tabs: tabs::all(),
+            tabs,
+            sections,
             active: 0,
             popups: Vec::new(),
             toasts: Vec::new(),
@@ -142,6 +147,19 @@ impl App {
             now: Timestamp::UNIX_EPOCH,
             tick: 0,
             screen: Rect::new(0, 0, 80, 24),
+        }
+    }
+
+    /// Tells what is wrong with the files of keys and colours, over the first screen.
+    pub fn greet(&mut self, problems: &[String]) {
+        if !problems.is_empty() {
+            let failure = Failure {
+                message: problems.join("\n"),
+                remedy: Some("The rest of these files is in force. `labtop keys` lists the keys.".to_owned()),
+                unavailable: false,
+            };
+            self.popups
+                .push(Box::new(MessagePopup::of("Not everything in your settings is in force", &failure)));
         }
     }
 
@@ -208,7 +226,7 @@ impl App {
     }
 
     fn section(&self) -> &'static str {
-        self.tabs[self.active].section()
+        self.sections[self.active]
     }
 
     fn act(&mut self, action: Action) {
@@ -426,11 +444,13 @@ impl App {
     }
 
     fn context(&mut self) -> Context<'_> {
+        let section = self.section();
         Context {
             now: self.now,
             area: self.areas().body,
             screen: self.screen,
             read_only: self.options.read_only,
+            keys: Keys::new(&self.keymap, section),
             next_ticket: &mut self.next_ticket,
             effects: &mut self.effects,
             toasts: &mut self.toasts,

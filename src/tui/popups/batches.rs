@@ -166,7 +166,7 @@ impl Popup for Batches {
             let place = format!("They are looked for in {} (*.toml).", self.folder.display());
             let lines =
                 ["No batch files yet.", place.as_str(), "The setting `batches` names another folder."];
-            draw_empty(inside, frame.buffer_mut(), look.theme, &lines);
+            draw_empty(inside, frame.buffer_mut(), look, &lines);
         } else {
             self.draw_list(list, frame, look);
             self.draw_preview(preview, frame, look);

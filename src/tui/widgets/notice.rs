@@ -7,6 +7,7 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::domain::text::{first_characters, one_line};
+use crate::tui::context::Look;
 use crate::tui::theme::Theme;
 use crate::worker::protocol::Failure;
 
@@ -16,13 +17,13 @@ use super::prose::Prose;
 const LONGEST: usize = 4096;
 
 /// Lines in the middle of an area; the first stands out, the others are hints.
-pub fn draw_empty(area: Rect, buffer: &mut Buffer, theme: &Theme, lines: &[&str]) {
+pub fn draw_empty(area: Rect, buffer: &mut Buffer, look: &Look<'_>, lines: &[&str]) {
     let area = area.intersection(buffer.area);
     let height = (lines.len() as u16).min(area.height);
     let place = Rect { y: area.y + (area.height - height) / 2, height, ..area };
     let styled = lines.iter().enumerate().map(|(index, line)| {
-        let style = if index == 0 { theme.text } else { theme.dim };
-        Line::from(one_line(line, LONGEST)).style(style)
+        let style = if index == 0 { look.theme.text } else { look.theme.dim };
+        Line::from(one_line(&look.keys.say(line), LONGEST)).style(style)
     });
     Paragraph::new(styled.collect::<Text<'_>>()).alignment(Alignment::Center).render(place, buffer);
 }

@@ -115,7 +115,7 @@ async fn soak(settings: Settings, short: u64) {
     demo::load(&lab, &Nobody).await.unwrap();
     let size = Size::new(120, 40);
     let mut soak = Soak {
-        app: App::new(Options::of(&settings), Keymap::load(None).unwrap(), Theme::default()),
+        app: App::new(Options::of(&settings), Keymap::load(None), Theme::default()),
         worker: worker::start(lab, None),
         screen: Terminal::new(TestBackend::new(size.width, size.height)).unwrap(),
         running: HashSet::new(),

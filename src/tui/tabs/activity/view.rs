@@ -75,8 +75,11 @@ impl Activity {
         let pane = Pane::new("Jobs of this session").focused(focused).note(note, theme.running);
         let inside = pane.draw(area, frame.buffer_mut(), look);
         if self.jobs.all().is_empty() {
-            let lines = ["Nothing has been started yet.", "b launches a batch"];
-            return draw_empty(inside, frame.buffer_mut(), theme, &lines);
+            let lines = [
+                "Nothing has been started yet.",
+                "{launch_batch} launches a batch; what runs is shown here with its progress.",
+            ];
+            return draw_empty(inside, frame.buffer_mut(), look, &lines);
         }
         let table = Table {
             columns: vec![
@@ -141,11 +144,13 @@ impl Activity {
     fn draw_log(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let theme = look.theme;
         let focused = self.focus == Focus::Log;
-        let held = if self.log_is_held { "end goes to the newest" } else { "" };
+        let held =
+            if self.log_is_held { look.keys.say("{bottom} goes to the newest") } else { String::new() };
         let pane = Pane::new("Log").focused(focused).note(held, theme.dim);
         let inside = pane.draw(area, frame.buffer_mut(), look);
         if self.log.is_empty() {
-            return draw_empty(inside, frame.buffer_mut(), theme, &["Nothing has been logged yet."]);
+            let lines = ["Nothing has been logged yet.", "What goes wrong in the background is told here."];
+            return draw_empty(inside, frame.buffer_mut(), look, &lines);
         }
         let buffer = frame.buffer_mut();
         let window = self.line.window(usize::from(inside.height), self.log.len());

@@ -190,10 +190,17 @@ impl Console {
         let focused = self.has_keys() && !self.line.is_typing();
         match self.result.data() {
             Some(found) if found.sheet.total() == 0 => {
-                notice::draw_empty(area, buffer, look.theme, &["no rows"]);
+                notice::draw_empty(area, buffer, look, &["no rows"]);
             }
             Some(found) => found.sheet.draw(area, buffer, look.theme, focused),
-            None => {}
+            None if self.is_loading() => notice::draw_empty(area, buffer, look, &["reading…"]),
+            None => {
+                let lines = [
+                    "{sql} types SQL, enter asks: one statement that reads.",
+                    "SHOW ALL TABLES lists what there is; experiments_performance holds finished runs.",
+                ];
+                notice::draw_empty(area, buffer, look, &lines);
+            }
         }
     }
 }

@@ -385,7 +385,9 @@ impl Experiments {
     fn compare(&mut self, cx: &mut Context<'_>) {
         let ids: Vec<ExperimentId> = self.marks.iter().copied().collect();
         match ids.len() {
-            0 | 1 => cx.toast(Tone::Plain, "mark at least two runs with space, then compare them"),
+            0 | 1 => {
+                cx.toast(Tone::Plain, cx.keys.say("mark at least two runs with {mark}, then compare them"))
+            }
             2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
             count => {
                 let text = format!("{count} runs are marked; {} at most can be compared", compare::MOST);
