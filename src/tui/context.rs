@@ -11,6 +11,10 @@ use super::keymap::Keys;
 use super::popups::Popup;
 use super::theme::Theme;
 
+/// Longest text for the clipboard, bytes. Terminals take 100,000 characters of base64 at most (xterm, tmux), or say
+/// nothing and cut.
+const LONGEST_COPY: usize = 74_000;
+
 /// What a key that would change something says in read-only mode.
 pub const READ_ONLY: &str = "read-only: nothing is changed (start without --read-only to change things)";
 
@@ -106,8 +110,23 @@ impl Context<'_> {
         self.popups.push(popup);
     }
 
+    /// Copies, and says that `what` was ("copied the line"); a text that terminals cut or ignore is refused instead.
+    pub fn copy_and_tell(&mut self, text: String, what: &str) {
+        if text.len() <= LONGEST_COPY {
+            self.toast(Tone::Good, format!("copied {what}"));
+        }
+        self.copy(text);
+    }
+
     pub fn copy(&mut self, text: String) {
-        self.effects.push(Effect::Copy(text));
+        if text.len() <= LONGEST_COPY {
+            return self.effects.push(Effect::Copy(text));
+        }
+        let size = text.len().div_ceil(1024);
+        self.toast(
+            Tone::Bad,
+            format!("too long for a terminal's clipboard: {size} KiB, {} at most", LONGEST_COPY / 1024),
+        );
     }
 
     fn send(&mut self, command: Command) -> Ticket {

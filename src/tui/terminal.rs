@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossterm::clipboard::CopyToClipboard;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste};
 use crossterm::style::Print;
 use crossterm::terminal::{
@@ -43,6 +44,8 @@ static HOOK: Once = Once::new();
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
+    /// What stands on the screen is not known any more.
+    stale: bool,
 }
 
 impl Screen {
@@ -53,7 +56,7 @@ impl Screen {
             return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
         }
         give_back_on_panic();
-        let mut screen = Screen { terminal: blank()?, mouse };
+        let mut screen = Screen { terminal: blank()?, mouse, stale: false };
         screen.enter()?;
         Ok(screen)
     }
@@ -80,17 +83,27 @@ impl Screen {
         if on { execute!(stdout(), Print(MOUSE_ON)) } else { execute!(stdout(), DisableMouseCapture) }
     }
 
-    /// To the clipboard of whoever sits before the terminal, also through ssh.
+    /// To the clipboard of whoever sits before the terminal, also through ssh (OSC 52).
     pub fn copy(&mut self, text: &str) -> io::Result<()> {
-        execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+        let sequence = clipboard_sequence(text, std::env::var_os("TMUX").is_some());
+        execute!(stdout(), Print(sequence))
     }
 
     pub fn size(&self) -> io::Result<Size> {
         self.terminal.size()
     }
 
+    /// The size changed, if only for a moment: what the terminal cut off meanwhile is drawn anew with the next frame.
+    pub fn resized(&mut self) {
+        self.stale = true;
+    }
+
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        if std::mem::take(&mut self.stale) {
+            execute!(self.terminal.backend_mut(), Clear(ClearType::All))?;
+            self.terminal = blank()?;
+        }
         self.terminal.draw(|frame| app.draw(frame))?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
@@ -104,6 +117,17 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Sets the clipboard. Inside tmux it is said twice: to tmux itself, which keeps it as a buffer and passes it on where
+/// `set-clipboard` is on, and wrapped for the terminal around it, for where `allow-passthrough` is on.
+fn clipboard_sequence(text: &str, inside_tmux: bool) -> String {
+    let plain = format!("\x1b]52;c;{}\x07", BASE64_STANDARD.encode(text));
+    if !inside_tmux {
+        return plain;
+    }
+    let wrapped = plain.replace('\x1b', "\x1b\x1b");
+    format!("{plain}\x1bPtmux;{wrapped}\x1b\\")
 }
 
 /// What the terminal says of its background; none when it does not say.
@@ -222,6 +246,15 @@ fn give_back_on_panic() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clipboard_is_reached_through_tmux() {
+        assert_eq!(clipboard_sequence("a\u{1b}b", false), "\x1b]52;c;YRti\x07");
+        assert_eq!(
+            clipboard_sequence("abc", true),
+            "\x1b]52;c;YWJj\x07\x1bPtmux;\x1b\x1b]52;c;YWJj\x07\x1b\\"
+        );
+    }
 
     #[test]
     fn the_background_is_read_from_hint_and_answer() {

@@ -74,41 +74,54 @@ impl App {
         bar.draw(area, buffer, &self.theme);
         let room = usize::from(area.width.saturating_sub(bar.width()));
         let health = health_line(&self.options.profile, &self.health, &self.theme, room.saturating_sub(2));
-        let mut pieces = vec![health];
-        if let Some(meter) = meter_line(&self.jobs, self.now, &self.theme) {
-            pieces.push(meter);
-        }
+        // With the time left where there is room for it; without a meter where there is not even room for that.
+        let forms = [Some(true), Some(false), None].map(|form| {
+            let meter = form.and_then(|with_left| meter_line(&self.jobs, self.now, &self.theme, with_left));
+            [Some(health.clone()), meter].into_iter().flatten().collect::<Vec<_>>()
+        });
         let wide = |pieces: &[Line<'_>]| {
             pieces.iter().map(|piece| piece.width() + 3).sum::<usize>().saturating_sub(1)
         };
-        let has_meter = pieces.len() > 1 && self.jobs.is_running();
-        let meter_fits = has_meter && wide(&pieces) <= room;
-        if has_meter && !meter_fits {
-            pieces.pop();
-        }
+        let [.., least] = &forms;
+        let pieces = forms.iter().find(|pieces| wide(pieces) <= room).unwrap_or(least);
+        let meter_fits = pieces.len() > 1;
         let right = Rect { x: area.x + bar.width().min(area.width), ..area }.intersection(area);
-        draw_right(right, buffer, &self.theme, &pieces);
+        draw_right(right, buffer, &self.theme, pieces);
         meter_fits
     }
 
     fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect, with_meter: bool) {
-        let meter = meter_line(&self.jobs, self.now, &self.theme).filter(|_| with_meter);
-        let right = if !self.begun.is_empty() {
+        let right = self.footer_right(with_meter);
+        let hints: Vec<Hint> = self.hints().into_iter().map(|(hint, _)| hint).collect();
+        footer::draw(area, frame.buffer_mut(), &self.theme, &hints, right.as_ref());
+    }
+
+    fn footer_right(&self, with_meter: bool) -> Option<Line<'static>> {
+        let meter = meter_line(&self.jobs, self.now, &self.theme, true).filter(|_| with_meter);
+        if !self.begun.is_empty() {
             let keys: Vec<String> = self.begun.iter().map(shown_key).collect();
             Some(Line::from(vec![Span::styled(format!("{} …", keys.join(" ")), self.theme.key)]))
         } else if meter.is_none() && self.options.read_only {
             Some(Line::styled("read-only", self.theme.warn))
         } else {
             meter
-        };
-        footer::draw(area, frame.buffer_mut(), &self.theme, &self.hints(), right.as_ref());
+        }
     }
 
-    /// What the footer says: the tab's keys, then the way to all of them.
-    fn hints(&self) -> Vec<Hint> {
+    /// What a click on the footer asks for.
+    pub(super) fn hint_at(&self, column: u16) -> Option<Action> {
+        let hints = self.hints();
+        let (names, actions): (Vec<Hint>, Vec<Option<Action>>) = hints.into_iter().unzip();
+        let right = self.footer_right(true);
+        let area = self.areas().footer;
+        actions.get(footer::at(area, &names, right.as_ref(), column)?).copied().flatten()
+    }
+
+    /// What the footer says, and does when it is clicked: the tab's keys, then the way to all of them.
+    fn hints(&self) -> Vec<(Hint, Option<Action>)> {
         let tab = &self.tabs[self.active];
         if tab.is_typing() {
-            let hint = |key: &str, what| Hint { key: key.to_owned(), what };
+            let hint = |key: &str, what| (Hint { key: key.to_owned(), what }, None);
             return vec![hint("enter", "take it"), hint("esc", "leave"), hint("f1", "help")];
         }
         let actions = tab.hints().iter().chain([&Action::Help]);
@@ -116,7 +129,7 @@ impl App {
             .filter(|action| !self.options.read_only || !action.changes_something())
             .filter_map(|action| {
                 let key = first_key(&self.keymap, tab.section(), *action)?;
-                Some(Hint { key, what: action.label() })
+                Some((Hint { key, what: action.label() }, Some(*action)))
             })
             .collect()
     }

@@ -109,6 +109,8 @@ pub struct App {
     now: Timestamp,
     tick: u64,
     screen: Rect,
+    /// The column where a mouse button went down that is still held.
+    held: Option<u16>,
 }
 
 /// How often spinners turn.
@@ -147,6 +149,7 @@ impl App {
             now: Timestamp::UNIX_EPOCH,
             tick: 0,
             screen: Rect::new(0, 0, 80, 24),
+            held: None,
         }
     }
 

@@ -115,17 +115,31 @@ fn conflict(earlier: &Line, line: &Line) -> String {
     }
 }
 
-/// The names that come nearest, or all of them.
+/// One letter too many, too few, wrong, or two that changed places.
+fn is_slip(typed: &str, known: &str) -> bool {
+    let (typed, known): (Vec<char>, Vec<char>) = (typed.chars().collect(), known.chars().collect());
+    let same = typed.iter().zip(&known).take_while(|(one, other)| one == other).count();
+    let (typed, known) = (&typed[same..], &known[same..]);
+    match (typed, known) {
+        ([_, one @ ..], [_, other @ ..]) if one == other => true,
+        ([_, one @ ..], other) if one == other => true,
+        (one, [_, other @ ..]) if one == other => true,
+        ([a, b, one @ ..], [c, d, other @ ..]) => (a, b) == (d, c) && one == other,
+        _ => false,
+    }
+}
+
+/// The names that come nearest, if any does.
 fn similar(name: &str) -> String {
     let names: Vec<String> = Action::ALL.iter().map(Action::to_string).collect();
     let words: Vec<&str> = name.split(['_', ' ', '-']).filter(|word| word.len() > 2).collect();
     let near: Vec<&str> = names
         .iter()
-        .filter(|known| words.iter().any(|word| known.contains(word)))
+        .filter(|known| words.iter().any(|word| known.contains(word)) || is_slip(name, known))
         .map(String::as_str)
         .collect();
     if near.is_empty() {
-        format!("; there are {}, none", names.join(", "))
+        " (`labtop keys` lists them)".to_owned()
     } else {
         format!("; did you mean {}? (labtop keys lists all)", near.join(", "))
     }

@@ -32,10 +32,24 @@ impl Terminal {
         columns: u16,
         rows: u16,
     ) -> Self {
+        let program = [&[env!("CARGO_BIN_EXE_labtop")], arguments].concat();
+        Terminal::run(&program, folder, environment, columns, rows)
+    }
+
+    /// A shell that has job control, and the dashboard's program as `$LABTOP`.
+    pub fn shell(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let own = [("LABTOP", env!("CARGO_BIN_EXE_labtop")), ("PS1", "ready> ")];
+        let environment = [&own, environment].concat();
+        let mut terminal = Terminal::run(&["sh", "-i"], folder, &environment, 100, 30);
+        terminal.wait_for("ready> ");
+        terminal
+    }
+
+    fn run(program: &[&str], folder: &Path, environment: &[(&str, &str)], columns: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_labtop"));
-        command.args(arguments);
+        let mut command = CommandBuilder::new(program[0]);
+        command.args(&program[1..]);
         command.cwd(folder);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -71,10 +85,16 @@ impl Terminal {
         let _ = self.keyboard.write_all(bytes).and_then(|()| self.keyboard.flush());
     }
 
+    /// The process that the shell runs in the foreground.
+    pub fn child_of_shell(&self) -> u32 {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Sends a signal by its name, as in `TERM`.
     pub fn signal(&self, name: &str) {
-        let (name, pid) = (format!("-{name}"), self.pid().to_string());
-        assert!(std::process::Command::new("kill").args([&name, &pid]).status().unwrap().success());
+        signal(self.pid(), name);
     }
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
@@ -166,6 +186,12 @@ impl Terminal {
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
             && !screen.bracketed_paste()
     }
+}
+
+/// Sends a signal by its name, as in `TERM`.
+pub fn signal(pid: u32, name: &str) {
+    let (name, pid) = (format!("-{name}"), pid.to_string());
+    assert!(std::process::Command::new("kill").args([&name, &pid]).status().unwrap().success());
 }
 
 fn some(side: u16) -> NonZeroU16 {

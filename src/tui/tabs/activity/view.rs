@@ -7,14 +7,14 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 
 use crate::domain::text::one_line;
 use crate::tui::context::Look;
-use crate::tui::jobs::{Job, clock};
+use crate::tui::jobs::{Job, clock, per_time};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::notice::draw_empty;
 use crate::tui::widgets::number::took;
 use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::statusbar::meter;
-use crate::tui::widgets::table::{Cell, Column, Row, Table, draw_scrollbar};
+use crate::tui::widgets::table::{self, Cell, Column, Row, Table, draw_scrollbar};
 use crate::worker::protocol::{BackendState, JobState, LogLevel, LogLine, RoleHealth};
 
 use super::{Activity, Focus};
@@ -83,11 +83,12 @@ impl Activity {
         }
         let table = Table {
             columns: vec![
-                Column::new("what").width(12, 24).flex(1),
+                Column::new("what").width(24, 24).flex(1),
                 Column::new("state").width(11, 11),
                 Column::new("progress").width(18, 18).priority(1),
                 Column::new("time").width(7, 7).right(),
                 Column::new("left").width(7, 7).right().priority(2),
+                Column::new("rate").width(7, 8).right().priority(3),
             ],
             total: self.jobs.all().len(),
             cursor: self.job,
@@ -178,14 +179,20 @@ fn roles_area(inside: Rect) -> (Rect, Rect) {
     (roles, Rect { y: roles.bottom(), height: below, ..inside })
 }
 
-/// The line of a pane's list under a click.
-pub(super) fn line_at(pane: Focus, area: Rect, place: Position) -> Option<usize> {
+/// Where the lines of a pane's list are.
+pub(super) fn list_area(pane: Focus, area: Rect) -> Rect {
     let inside = Pane::inside(area);
     match pane {
-        Focus::Jobs => Table::line_at(inside, place),
-        Focus::Health => Table::line_at(roles_area(inside).0, place),
-        Focus::Log => inside.contains(place).then(|| usize::from(place.y - inside.y)),
+        Focus::Jobs => table::body(inside),
+        Focus::Health => table::body(roles_area(inside).0),
+        Focus::Log => inside,
     }
+}
+
+/// The line of a pane's list under a click.
+pub(super) fn line_at(pane: Focus, area: Rect, place: Position) -> Option<usize> {
+    let list = list_area(pane, area);
+    list.contains(place).then(|| usize::from(place.y - list.y))
 }
 
 fn job_row(job: &Job, look: &Look<'_>) -> Row {
@@ -208,6 +215,7 @@ fn job_row(job: &Job, look: &Look<'_>) -> Row {
         Cell::styled(progress, style),
         Cell::new(clock(job.elapsed(look.now))),
         Cell::new(job.left(look.now).map(clock).unwrap_or_default()),
+        Cell::styled(job.rate().map(per_time).unwrap_or_default(), theme.dim),
     ])
 }
 

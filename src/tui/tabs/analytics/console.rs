@@ -121,6 +121,9 @@ impl Console {
             return;
         };
         let total = found.sheet.total();
+        if sheet.is_some_and(|area| Table::drag(area, mouse, &mut found.sheet.cursor, total)) {
+            return;
+        }
         match (mouse.kind, line) {
             (MouseEventKind::ScrollDown, _) => found.sheet.cursor.scroll(true, WHEEL, height, total),
             (MouseEventKind::ScrollUp, _) => found.sheet.cursor.scroll(false, WHEEL, height, total),
