@@ -227,3 +227,24 @@ fn a_job_of_another_kind_counts_too() {
     assert!(stage.screen().contains("2 jobs 9/24"), "{}", stage.screen());
     assert!(!stage.app.is_idle());
 }
+
+#[test]
+fn every_tab_keeps_to_its_room_at_every_size() {
+    let mut empty = Stage::new(80, 24, Data::default());
+    let mut full = stage();
+    for (width, height) in [(60, 15), (60, 40), (80, 24), (100, 15), (140, 17), (300, 15), (300, 100)] {
+        for stage in [&mut empty, &mut full] {
+            stage.tell(Message::Resize(Size::new(width, height)));
+            for tab in ["1", "2", "3", "4", "5"] {
+                stage.press(tab);
+                let screen = stage.screen();
+                let lines: Vec<&str> = screen.lines().collect();
+                let at = format!("tab {tab} at {width}x{height}:\n{screen}");
+                assert!(lines[0].contains("1 Exp") && lines[0].contains("embedded ●"), "{at}");
+                assert!(lines[lines.len() - 1].contains("? help"), "{at}");
+                assert!(lines[1].starts_with(['┌', ' ']), "{at}");
+                assert!(lines[lines.len() - 2].starts_with(['└', '│', ' ']), "{at}");
+            }
+        }
+    }
+}

@@ -60,7 +60,8 @@ pub(super) fn draw(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<
     let nothing = tab.found.data().is_none_or(|found| found.hits.is_empty());
     if nothing {
         // One pane for what is to be said.
-        places.hits_pane = places.hits_pane.union(places.detail_pane);
+        let panes = [places.hits_pane, places.detail_pane].into_iter().filter(|pane| !pane.is_empty());
+        places.hits_pane = panes.reduce(Rect::union).unwrap_or_default();
         places.detail_pane = Rect::default();
     }
     draw_line(tab, frame, places.line_pane, look);
