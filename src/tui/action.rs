@@ -69,6 +69,7 @@ actions! {
     Refresh "refresh" "Read again what is shown"
     Suspend "suspend" "Put labtop in the background (fg brings it back)"
     ToggleMouse "mouse" "Give the mouse to the terminal, or take it back"
+    NextTheme "theme" "Try the next theme"
     LoadDemo "demo" "Load the sample data of the demo"
     ToggleSimulated "simulated" "Hide or show simulated runs"
     // Experiments

@@ -116,6 +116,7 @@ impl Theme {
                 reading.problems.push(format!("{place}:{line}: {}", error.message()));
             }
         }
+        reading.theme.selected = bar(reading.theme.selected);
         (reading.theme, reading.problems)
     }
 
@@ -138,6 +139,12 @@ impl Theme {
             series: Vec::new(),
         }
     }
+}
+
+/// A selected row is one bar, whatever its cells are coloured.
+fn bar(style: Style) -> Style {
+    let colors = Style::new().fg(style.fg.unwrap_or(Color::Reset)).bg(style.bg.unwrap_or(Color::Reset));
+    style.patch(colors).remove_modifier(Modifier::DIM)
 }
 
 type Role = (&'static str, fn(&mut Theme) -> &mut Style);
@@ -259,7 +266,7 @@ impl Default for Theme {
             title: plain.add_modifier(Modifier::BOLD),
             border: plain.add_modifier(Modifier::DIM),
             focus: plain.fg(Color::Cyan),
-            selected: plain.add_modifier(Modifier::REVERSED),
+            selected: bar(plain.add_modifier(Modifier::REVERSED)),
             marked: plain.fg(Color::Magenta),
             key: plain.fg(Color::Cyan),
             good: plain.fg(Color::Green),

@@ -7,8 +7,10 @@ use ratatui::widgets::Paragraph;
 
 use crate::tui::action::Action;
 use crate::tui::context::Look;
+use crate::tui::jobs::clock;
 use crate::tui::keymap::{Keys, shown_key};
 use crate::tui::widgets::footer::{self, Hint};
+use crate::tui::widgets::pane::spinner;
 use crate::tui::widgets::statusbar::{down_line, draw_right, fitted, health_line, meter_line};
 use crate::tui::widgets::tabbar::TabBar;
 use crate::tui::widgets::toast;
@@ -101,6 +103,9 @@ impl App {
         if !self.begun.is_empty() {
             let keys: Vec<String> = self.begun.iter().map(shown_key).collect();
             Some(Line::from(vec![Span::styled(format!("{} …", keys.join(" ")), self.theme.key)]))
+        } else if let Some(age) = self.writing_for() {
+            let text = format!("{} writing {}", spinner(self.tick), clock(age));
+            Some(Line::styled(text, self.theme.running))
         } else if meter.is_none() && self.options.read_only {
             Some(Line::styled("read-only", self.theme.warn))
         } else {
@@ -122,7 +127,10 @@ impl App {
         let tab = &self.tabs[self.active];
         if tab.is_typing() {
             let hint = |key: &str, what| (Hint { key: key.to_owned(), what }, None);
-            return vec![hint("enter", "take it"), hint("esc", "leave"), hint("f1", "help")];
+            // Letters are text now.
+            let help = self.keymap.keys_of(tab.section(), Action::Help);
+            let help = help.iter().find(|key| key.chars().count() > 1).map(|key| hint(key, "help"));
+            return [hint("enter", "take it"), hint("esc", "leave")].into_iter().chain(help).collect();
         }
         let actions = tab.hints().iter().chain([&Action::Help]);
         actions

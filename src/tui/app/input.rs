@@ -125,12 +125,14 @@ impl App {
         }
     }
 
-    /// A drag stays in the column where it began, so that a scroll bar is not lost by an unsteady hand.
+    /// A drag stays in the column where it began and in the tab, so that a scroll bar is not lost by an unsteady hand.
     fn held(&mut self, mouse: MouseEvent) -> MouseEvent {
         match mouse.kind {
             MouseEventKind::Down(_) => self.held = Some(mouse.column),
             MouseEventKind::Drag(_) => {
-                return MouseEvent { column: self.held.unwrap_or(mouse.column), ..mouse };
+                let body = self.areas().body;
+                let row = mouse.row.clamp(body.y, body.bottom().saturating_sub(1).max(body.y));
+                return MouseEvent { column: self.held.unwrap_or(mouse.column), row, ..mouse };
             }
             MouseEventKind::Up(_) => self.held = None,
             _ => {}

@@ -79,6 +79,7 @@ struct Asked {
     slot: Option<Slot>,
     /// Its failure is told to the user; that of a read is shown by the tab.
     is_write: bool,
+    at: Timestamp,
 }
 
 /// Everything there is to show.
@@ -115,6 +116,9 @@ pub struct App {
 
 /// How often spinners turn.
 const SPIN: Duration = Duration::from_millis(100);
+
+/// From so long on, somebody who waits should see that work is being done.
+const NOTICEABLE: Duration = Duration::from_millis(500);
 
 /// How often clocks and countdowns change.
 const SECOND: Duration = Duration::from_secs(1);
@@ -213,10 +217,23 @@ impl App {
     pub fn next_tick(&self) -> Option<Duration> {
         let spins =
             self.tabs[self.active].is_busy() || self.popups.last().is_some_and(|popup| popup.is_busy());
+        let spins = spins || self.is_writing();
         let counts = self.jobs.is_running() || self.is_anything_down() || !self.begun.is_empty();
         let toast = self.toasts.iter().map(Toast::until).min();
         let toast = toast.map(|until| Duration::try_from(until.duration_since(self.now)).unwrap_or_default());
         [spins.then_some(SPIN), counts.then_some(SECOND), toast].into_iter().flatten().min()
+    }
+
+    /// A short write is on its way; jobs tell of themselves.
+    fn is_writing(&self) -> bool {
+        !self.jobs.is_running() && self.asked.iter().any(|asked| asked.is_write)
+    }
+
+    /// Since when the oldest short write is on its way, if that is long enough to be told.
+    fn writing_for(&self) -> Option<Duration> {
+        let oldest = self.asked.iter().filter(|asked| asked.is_write).map(|asked| asked.at).min()?;
+        let age = Duration::try_from(self.now.duration_since(oldest)).unwrap_or_default();
+        (self.is_writing() && age >= NOTICEABLE).then_some(age)
     }
 
     fn is_anything_down(&self) -> bool {
@@ -255,6 +272,7 @@ impl App {
             Action::Suspend => self.effects.push(Effect::Suspend),
             Action::ToggleMouse => self.toggle_mouse(),
             Action::Refresh => self.refresh(),
+            Action::NextTheme => self.next_theme(),
             Action::LoadDemo => self.with_tab(|_, cx| {
                 cx.write(Write::LoadDemo);
             }),
@@ -297,6 +315,20 @@ impl App {
 
     fn refresh(&mut self) {
         self.with_tab(|tab, cx| tab.refresh(cx));
+    }
+
+    /// Tries a theme for this session. Which one is in force by name is known by its looks.
+    fn next_theme(&mut self) {
+        let names: Vec<&str> = Theme::names().collect();
+        let current = names.iter().position(|name| Theme::named(name).as_ref() == Some(&self.theme));
+        let name = names[current.map_or(0, |index| (index + 1) % names.len())];
+        if let Some(theme) = Theme::named(name) {
+            self.theme = theme;
+            self.toast(
+                Tone::Plain,
+                format!("theme {name}; `ui.theme = \"{name}\"` in the settings keeps it"),
+            );
+        }
     }
 
     fn toggle_mouse(&mut self) {
@@ -420,7 +452,7 @@ impl App {
                 Command::Write(_) | Command::Cancel(_) => None,
             };
             self.asked.retain(|asked| slot.is_none() || asked.slot != slot);
-            self.asked.push(Asked { ticket: request.ticket, slot, is_write: slot.is_none() });
+            self.asked.push(Asked { ticket: request.ticket, slot, is_write: slot.is_none(), at: self.now });
         }
     }
 

@@ -248,3 +248,68 @@ fn every_tab_keeps_to_its_room_at_every_size() {
         }
     }
 }
+
+#[test]
+fn a_write_that_takes_its_time_is_seen() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("a");
+    assert!(!stage.screen().contains("writing"));
+    assert_eq!(stage.app.next_tick(), Some(SPIN));
+    stage.wait(3);
+    assert!(stage.screen().contains("writing 0:03"), "{}", stage.screen());
+    let ticket = stage.sent.last().unwrap().ticket;
+    stage.hear(Event::Done { ticket, result: Ok("Archived 1 experiment".to_owned()) });
+    assert!(!stage.screen().contains("writing"));
+    assert!(stage.screen().contains("Archived 1 experiment · u brings it back"), "{}", stage.screen());
+}
+
+#[test]
+fn archivings_are_taken_back_one_after_another() {
+    use crate::domain::experiment::Edit;
+    let mut stage = stage();
+    stage.press("aja");
+    let edits = |stage: &Stage| -> Vec<(Vec<i64>, bool)> {
+        let commands = stage.commands().into_iter();
+        commands
+            .filter_map(|command| match command {
+                Command::Write(Write::Edit(ids, Edit::Archive(away))) => Some((ids.clone(), *away)),
+                _ => None,
+            })
+            .collect()
+    };
+    let done = edits(&stage);
+    assert_eq!(done.len(), 2);
+    stage.press("uuu");
+    let undone = edits(&stage)[2..].to_vec();
+    assert_eq!(undone, [(done[1].0.clone(), false), (done[0].0.clone(), false)]);
+    assert!(stage.screen().contains("nothing to undo"), "{}", stage.screen());
+}
+
+#[test]
+fn themes_are_tried_one_after_another() {
+    let mut stage = stage();
+    for name in ["light", "dark", "mono", "colorblind", "colorblind-light", "default"] {
+        stage.press(":next theme<enter>");
+        assert_eq!(Some(&stage.app.theme), Theme::named(name).as_ref(), "{name}");
+    }
+}
+
+#[test]
+fn the_wheel_and_the_bar_move_the_table_under_the_mouse() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEventKind};
+    let mut stage = stage();
+    let mouse = |stage: &mut Stage, kind, column, row| {
+        stage.tell(Message::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+    };
+    mouse(&mut stage, MouseEventKind::ScrollDown, 10, 10);
+    assert!(stage.screen().contains("4 of 40"), "{}", stage.screen());
+    let bar = 78;
+    mouse(&mut stage, MouseEventKind::Down(MouseButton::Left), bar, 20);
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), 30, 40);
+    let screen = stage.screen();
+    let shown: Vec<&str> = screen.lines().nth(21).unwrap().split_whitespace().collect();
+    assert!(shown.contains(&"1"), "the oldest is in view: {screen}");
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), 30, 0);
+    assert!(stage.screen().lines().nth(3).unwrap().contains("40"), "{}", stage.screen());
+}

@@ -1,6 +1,7 @@
 //! The dashboard in a real terminal: few tests, of what only the whole program shows.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::support::labtop::Labtop;
 use crate::support::terminal::{Terminal, signal};
@@ -149,4 +150,23 @@ fn wrong_keys_and_colours_are_told_over_the_first_screen() {
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(stdout.contains("Z, ctrl+c") || stdout.contains("Z, "), "{stdout}");
     assert!(stderr.contains("keys.toml:3: \"w\": there is no action 'qiut'; did you mean quit?"), "{stderr}");
+}
+
+#[test]
+fn a_paste_longer_than_the_queue_of_the_terminal_is_taken() {
+    let lab = Labtop::new();
+    let mut terminal = open(&lab, 100, 30);
+    terminal.wait_for("No experiments yet");
+    for text in ["name = 'x' ".repeat(4000), "\u{1f980}".repeat(10_000), "x".repeat(200_000)] {
+        terminal.press("/");
+        terminal.press(&format!("\x1b[200~{text}\x1b[201~"));
+        terminal.press("\x1b");
+        terminal.read(Duration::from_millis(100));
+        terminal.press("5");
+        terminal.wait_for("Health");
+        terminal.press("1");
+        terminal.wait("the first tab", |screen| !screen.contains("Health"));
+    }
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
 }

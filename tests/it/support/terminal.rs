@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Terminal {
     master: Box<dyn MasterPty + Send>,
-    keyboard: Box<dyn Write + Send>,
+    /// To the thread that types: writing waits while the program does not read.
+    keyboard: SyncSender<Vec<u8>>,
     child: Box<dyn Child + Send + Sync>,
     output: Receiver<Vec<u8>>,
     /// Read ahead; none inside for the end.
@@ -70,19 +71,33 @@ impl Terminal {
                 }
             }
         });
-        let keyboard = pair.master.take_writer().unwrap();
+        let mut writer = pair.master.take_writer().unwrap();
+        let (keyboard, typed) = sync_channel::<Vec<u8>>(256);
+        std::thread::spawn(move || {
+            // A program that has just ended takes no more keys; reading will tell.
+            while let Ok(bytes) = typed.recv() {
+                if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
+                    break;
+                }
+            }
+        });
         let screen = vt100::Parser::new(some(rows), some(columns), 0);
         Terminal { master: pair.master, keyboard, child, output, next: None, screen, written: Vec::new() }
     }
 
     pub fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-        self.keyboard.flush().unwrap();
+        self.press_bytes(keys.as_bytes());
     }
 
+    /// Types; reads meanwhile what the program writes. A program that takes no keys any more is a failure.
     pub fn press_bytes(&mut self, bytes: &[u8]) {
-        // A program that has just ended takes no more keys; reading will tell.
-        let _ = self.keyboard.write_all(bytes).and_then(|()| self.keyboard.flush());
+        let deadline = Instant::now() + PATIENCE;
+        let mut waiting = bytes.to_vec();
+        while let Err(TrySendError::Full(back)) = self.keyboard.try_send(waiting) {
+            assert!(Instant::now() < deadline, "the program takes no keys:\n{}", self.text());
+            self.read(Duration::from_millis(5));
+            waiting = back;
+        }
     }
 
     /// The process that the shell runs in the foreground.

@@ -233,7 +233,8 @@ pub fn drag_scrollbar(body: Rect, mouse: MouseEvent, cursor: &mut Cursor, total:
         return false;
     }
     let line = usize::from(mouse.row.clamp(body.y, body.bottom() - 1) - body.y);
-    let top = (total - height) * line / (height - 1).max(1);
+    // The last line is the end, whatever is left over in dividing.
+    let top = ((total - height) as u128 * line as u128 / (height - 1).max(1) as u128) as usize;
     let start = cursor.window(height, total).start;
     cursor.scroll(top > start, top.abs_diff(start), height, total);
     true
