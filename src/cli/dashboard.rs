@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::ops::Lab;
 use crate::telemetry;
 use crate::tui::keymap::Keymap;
-use crate::tui::theme::Theme;
-use crate::tui::{self, App, Options, Parting};
+use crate::tui::theme::{AUTO, Background, Theme};
+use crate::tui::{self, App, Options, Parting, terminal};
 use crate::worker;
 
 use super::error::CliError;
@@ -20,7 +20,9 @@ use super::{Global, Outcome};
 const FAREWELL: Duration = Duration::from_secs(40);
 
 pub async fn run(settings: Settings, global: &Global) -> Outcome {
-    let app = app(&settings, global)?;
+    let background = if settings.ui.theme == AUTO { terminal::background() } else { None };
+    let (mut app, problems) = app(&settings, global, background);
+    app.greet(&problems);
     color_eyre::install().map_err(CliError::Dashboard)?;
     let logs = telemetry::to_channel();
     let lab = Arc::new(Lab::open(settings)?);
@@ -47,13 +49,13 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
     Ok(if parting == Parting::Signal { 130 } else { 0 })
 }
 
-/// The app as the settings want it.
-pub fn app(settings: &Settings, global: &Global) -> Result<App, CliError> {
-    let usage = |error: String| CliError::Usage(error);
-    let keymap = Keymap::load(user_keymap(settings)).map_err(|error| usage(error.to_string()))?;
+/// The app as the settings want it, and what is wrong with the files of keys and colours.
+pub fn app(settings: &Settings, global: &Global, background: Option<Background>) -> (App, Vec<String>) {
+    let keymap = Keymap::load(user_keymap(settings));
     let no_color = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let theme = Theme::choose(&settings.ui.theme, no_color).map_err(|error| usage(error.to_string()))?;
-    Ok(App::new(Options::of(settings, global.read_only), keymap, theme))
+    let (theme, wrong_colours) = Theme::choose(&settings.ui.theme, no_color, background);
+    let problems = [keymap.problems(), &wrong_colours].concat();
+    (App::new(Options::of(settings), keymap, theme), problems)
 }
 
 pub fn user_keymap(settings: &Settings) -> Option<&Path> {

@@ -67,7 +67,7 @@ struct Global {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
-    /// Change nothing
+    /// Look only: nothing is written, migrated, run or created (but a file that you name for output)
     #[arg(long, global = true)]
     read_only: bool,
     /// No progress and no messages on stderr, errors aside
@@ -157,6 +157,9 @@ impl Session {
     /// Marks what died on this machine, so that nothing is shown as running that does not. Whoever only looks is not
     /// kept from it when this fails.
     async fn reap(&self) {
+        if self.lab.settings.read_only {
+            return;
+        }
         if let Err(error) = reaper::reap(&self.lab).await {
             tracing::debug!("runs of dead processes: {error}");
         }
@@ -199,8 +202,10 @@ fn start(cli: Cli) -> Outcome {
         telemetry::to_stderr(cli.global.quiet);
     }
     let settings = settings(&cli.global)?;
-    if cli.global.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
-        return Err(CliError::Usage("--read-only: this command changes things; run it without".to_owned()));
+    if settings.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
+        let problem =
+            "read-only: this command changes things; leave out --read-only (`read_only` in the settings)";
+        return Err(CliError::Usage(problem.to_owned()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(interruptible(cli, settings, output));
@@ -210,8 +215,12 @@ fn start(cli: Cli) -> Outcome {
 }
 
 fn settings(global: &Global) -> Result<Settings, CliError> {
-    let flags =
-        Flags { config: global.config.clone(), profile: global.profile.clone(), store: global.store.clone() };
+    let flags = Flags {
+        config: global.config.clone(),
+        profile: global.profile.clone(),
+        store: global.store.clone(),
+        read_only: global.read_only,
+    };
     Ok(config::load(&flags, &Places::usual(), &config::variables())?)
 }
 

@@ -9,6 +9,7 @@ use super::delivery::{Courier, gather_records};
 use super::gather::Gather;
 use super::place::Place;
 use super::presence::Presence;
+use super::read_only::ReadOnlyCollections;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
 use crate::domain::experiment::Experiment;
@@ -78,8 +79,8 @@ pub struct Parts {
 impl Lab {
     /// Picks the backend of every role by the settings. Nothing is opened or asked yet.
     pub fn open(settings: Settings) -> super::Result<Lab> {
-        let engine = Engine::new(&settings.duckdb);
-        let pg = Pg::new(&settings.postgres);
+        let engine = Engine::with(&settings.duckdb, settings.read_only);
+        let pg = Pg::with(&settings.postgres, settings.read_only);
         let (experiments, queue, outbox): (Arc<dyn ExperimentStore>, Arc<dyn BatchQueue>, Arc<dyn Outbox>) =
             match settings.roles.experiments {
                 TableBackend::DuckDb => (
@@ -95,6 +96,9 @@ impl Lab {
         };
         let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
             CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
+            CollectionBackend::Chroma if settings.read_only => {
+                Arc::new(ReadOnlyCollections::new(Chroma::new(&settings.chroma)))
+            }
             CollectionBackend::Chroma => Chroma::new(&settings.chroma),
         };
         // The analytics live in the DuckDB file whatever the roles.

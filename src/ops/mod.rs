@@ -17,6 +17,7 @@ mod lines;
 pub mod news;
 mod place;
 mod presence;
+mod read_only;
 pub mod reaper;
 pub mod schema;
 mod search;

@@ -9,5 +9,6 @@ mod compose;
 mod contract;
 mod faults;
 mod pty;
+mod soak;
 mod support;
 mod worker;

@@ -27,9 +27,14 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(settings: &config::DuckDb) -> Arc<Self> {
+        Engine::with(settings, false)
+    }
+
+    /// `read_only` refuses every write, and neither makes nor migrates the file.
+    pub fn with(settings: &config::DuckDb, read_only: bool) -> Arc<Self> {
         let wait = Duration::from_millis(settings.wait_ms);
         Arc::new(Engine {
-            lease: Arc::new(Lease::new(settings.path.clone(), wait)),
+            lease: Arc::new(Lease::new(settings.path.clone(), wait, read_only)),
             idle: Duration::from_millis(settings.idle_ms),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
@@ -90,6 +95,9 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
     {
+        if self.lease.is_read_only() {
+            return Err(StoreError::read_only(Backend::DuckDb, doing));
+        }
         let lane = self.lane(&self.writer, "duckdb-write", false)?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use duckdb::{Config, Connection};
+use duckdb::{AccessMode, Config, Connection};
 use tokio::sync::Notify;
 
 use crate::store::{Backend, ErrorKind, Result, StoreError};
@@ -34,6 +34,7 @@ pub struct Lease {
     path: PathBuf,
     wait: Duration,
     turn: Turn,
+    read_only: bool,
     open: Mutex<Open>,
     closed: Condvar,
     /// Another process wrote since we last had the file.
@@ -70,12 +71,13 @@ struct Root {
 type Identity = Option<(u64, u64)>;
 
 impl Lease {
-    pub fn new(path: PathBuf, wait: Duration) -> Self {
-        let turn = Turn::of(&path);
+    pub fn new(path: PathBuf, wait: Duration, read_only: bool) -> Self {
+        let turn = if read_only { Turn::looking_at(&path) } else { Turn::of(&path) };
         Lease {
             path,
             wait,
             turn,
+            read_only,
             open: Mutex::default(),
             closed: Condvar::new(),
             changed_outside: AtomicBool::new(false),
@@ -87,6 +89,11 @@ impl Lease {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file is opened for reading, and neither made nor migrated.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// How long somebody may wait for the file.
@@ -215,7 +222,9 @@ impl Lease {
     }
 
     fn open_file(&self, patient: &dyn Fn() -> bool) -> Result<(Connection, Held, Fingerprint)> {
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if self.read_only {
+            self.must_exist()?;
+        } else if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|error| self.no_access(&error))?;
         }
         let held = self.turn.take(patient).map_err(|error| self.no_access(&error))?;
@@ -243,11 +252,28 @@ impl Lease {
         let config = Config::default()
             .enable_autoload_extension(false)
             .and_then(|config| config.custom_user_agent("labtop"))
+            .and_then(|config| match self.read_only {
+                true => config.access_mode(AccessMode::ReadOnly),
+                false => Ok(config),
+            })
             .map_err(failed)?;
         let connection = Connection::open_with_flags(&self.path, config).map_err(failed)?;
+        if self.read_only {
+            schema::must_be_current(&connection, &self.path)?;
+            return Ok(connection);
+        }
         let mut applied = schema::ensure(&connection, &self.path, self.adopt.load(Ordering::Acquire))?;
         self.applied.lock().unwrap_or_else(PoisonError::into_inner).append(&mut applied);
         Ok(connection)
+    }
+
+    fn must_exist(&self) -> Result<()> {
+        if self.path.try_exists().map_err(|error| self.no_access(&error))? {
+            return Ok(());
+        }
+        Err(self
+            .unavailable("there is no such file, and read-only mode makes none")
+            .remedy("Name another file with --store FILE, or leave out --read-only to have it made."))
     }
 
     fn fingerprint(&self) -> Fingerprint {
