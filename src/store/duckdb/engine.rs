@@ -1,6 +1,7 @@
 //! The DuckDB file as a lease: its own threads, opened for the work at hand, let go when idle.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,15 @@ use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::error::from_duckdb;
 use super::lane::{Job, Lane, Ticket};
-use super::lease::Lease;
+use super::lease::{Fingerprint, Lease};
 
 /// Handle to one DuckDB file, shared by every role that lives in it. Making it does no I/O.
 #[derive(Debug)]
 pub struct Engine {
     lease: Arc<Lease>,
     idle: Duration,
+    /// Transactions that this process committed.
+    commits: Arc<AtomicU64>,
     // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
     reader: OnceLock<Lane>,
     writer: OnceLock<Lane>,
@@ -30,6 +33,7 @@ impl Engine {
         Arc::new(Engine {
             lease: Arc::new(Lease::new(settings.path.clone(), wait)),
             idle: Duration::from_millis(settings.idle_ms),
+            commits: Arc::default(),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
         })
@@ -37,6 +41,12 @@ impl Engine {
 
     pub fn path(&self) -> &Path {
         self.lease.path()
+    }
+
+    /// What stays the same as long as nobody writes.
+    pub(super) fn stamp(&self) -> Stamp {
+        // The count as well: a commit is in the file a moment before readers see it.
+        Stamp { commits: self.commits.load(Ordering::Acquire), file: self.lease.fingerprint() }
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -86,8 +96,11 @@ impl Engine {
         let lane = self.lane(&self.writer, "duckdb-write")?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
+        let commits = self.commits.clone();
         let work = Box::new(move |connection: Result<&Connection>| {
-            let _ = tell.send(connection.and_then(|connection| transaction(connection, doing, &path, work)));
+            let result = connection.and_then(|connection| transaction(connection, doing, &path, work));
+            commits.fetch_add(1, Ordering::AcqRel);
+            let _ = tell.send(result);
         });
         lane.send(Job::new(Ticket::default(), work)).await?;
         answer.await.unwrap_or_else(|_| Err(ended(doing))).map_err(|error| named(error, doing))
@@ -128,6 +141,13 @@ impl Engine {
         }
         cell.get().ok_or_else(|| ended("starting a thread"))
     }
+}
+
+/// A state of the file, as far as it can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: Fingerprint,
+    commits: u64,
 }
 
 fn transaction<T>(

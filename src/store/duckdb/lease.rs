@@ -183,7 +183,7 @@ impl Lease {
         Ok(connection)
     }
 
-    fn fingerprint(&self) -> Fingerprint {
+    pub(super) fn fingerprint(&self) -> Fingerprint {
         let mut log = self.path.clone().into_os_string();
         log.push(".wal");
         [self.path.as_path(), Path::new(&log)].map(|path| {

@@ -16,6 +16,9 @@ pub const EXPERIMENT: &str = "id, key::VARCHAR, name, model_type, dataset, coale
     batch_id, trial, epoch_us(created_at), epoch_us(started_at), epoch_us(finished_at), epoch_us(heartbeat_at), worker, \
     host, command, git_commit, epoch_us(archived_at), error";
 
+/// How many they are.
+pub const EXPERIMENT_COLUMNS: usize = 33;
+
 pub fn experiment(row: &Row<'_>) -> duckdb::Result<Experiment> {
     let status: String = row.get(7)?;
     Ok(Experiment {
@@ -101,6 +104,6 @@ pub fn references(parameters: &Parameters) -> Vec<&dyn ToSql> {
     parameters.iter().map(|parameter| parameter.as_ref() as &dyn ToSql).collect()
 }
 
-fn unreadable(column: usize, message: String) -> duckdb::Error {
+pub fn unreadable(column: usize, message: String) -> duckdb::Error {
     duckdb::Error::FromSqlConversionFailure(column, duckdb::types::Type::Text, message.into())
 }

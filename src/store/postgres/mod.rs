@@ -11,6 +11,7 @@ mod documents;
 mod error;
 mod experiments;
 mod json;
+mod list;
 mod outbox;
 mod partition;
 mod queue;

@@ -99,6 +99,20 @@ impl Table {
             .map(|place| place.column)
     }
 
+    /// The line of the scroll bar under a click, where there is a bar.
+    pub fn bar_at(&self, area: Rect, position: Position) -> Option<usize> {
+        let body = body(area);
+        let has_bar = self.total > usize::from(body.height) && body.width >= 2;
+        let hit = has_bar && body.contains(position) && position.x == body.right() - 1;
+        hit.then(|| usize::from(position.y - body.y))
+    }
+
+    /// The line of the bar nearest to the mouse that drags it.
+    pub fn bar_line(area: Rect, row: u16) -> usize {
+        let body = body(area);
+        usize::from(row.clamp(body.y, body.bottom().max(body.y + 1) - 1) - body.y)
+    }
+
     /// Draws the header and the rows in view. `row` is asked only for those; `None` is one that has not arrived.
     pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, row: impl Fn(usize) -> Option<Row>) {
         self.draw_plain(area, buffer, theme, row);
