@@ -12,6 +12,9 @@ use crate::worker::protocol::{Answer, ExperimentRows, ExperimentsRead, Failure, 
 
 use super::columns::COLUMNS;
 
+#[cfg(test)]
+mod tests;
+
 /// Rows read at once, in heights of the view: it and one more on each side.
 const HEIGHTS: usize = 3;
 
@@ -66,6 +69,8 @@ pub struct List {
     window: Remote<Window>,
     /// What the reading that is under way will bring.
     asked: Range<usize>,
+    /// What is shown is of another order or filter.
+    restarted: bool,
     /// Something changed while a reading was under way.
     again: bool,
     /// The newest run of all, where the top of the list by id has been seen.
@@ -87,6 +92,7 @@ impl Default for List {
         List {
             window: Remote::default(),
             asked: 0..0,
+            restarted: false,
             again: false,
             newest: None,
             cursor: Cursor::default(),
@@ -111,6 +117,16 @@ impl List {
 
     pub fn is_loading(&self) -> bool {
         self.window.is_loading()
+    }
+
+    /// Something is on its way that the user waits for: another order or filter, or rows in view. Reading again what is
+    /// shown already makes no stir.
+    pub fn is_waiting(&self, height: usize) -> bool {
+        let missing = self.window.data().is_none_or(|window| {
+            let view = self.cursor.window(height, window.total);
+            view.start < window.offset || view.end > window.range().end
+        });
+        self.window.is_loading() && (missing || self.restarted)
     }
 
     pub fn failure(&self) -> Option<&Failure> {
@@ -157,6 +173,7 @@ impl List {
         self.cursor = Cursor::default();
         self.selected = None;
         self.newest = None;
+        self.restarted = true;
         self.read(cx, Part::First, 0..rows_at_once(height));
     }
 
@@ -260,6 +277,9 @@ impl List {
         if !self.window.fill(ticket, answer) {
             return false;
         }
+        // Places in the list before mean nothing in another one.
+        let before = before.filter(|_| !self.restarted);
+        self.restarted = false;
         self.settle(before.as_ref(), height);
         if self.again && !failed {
             self.read_again(cx, height);

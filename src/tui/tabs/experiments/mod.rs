@@ -22,6 +22,7 @@ use detail::Detail;
 use list::List;
 
 mod actions;
+mod bar;
 mod columns;
 mod compare;
 mod curves;
@@ -449,7 +450,7 @@ impl Experiments {
                 self.moved(cx);
             }
         }
-        if self.drag(mouse, cx) {
+        if self.drag_bar(mouse, cx) {
             return;
         }
         if mouse.kind != MouseEventKind::Down(MouseButton::Left) || self.compare.is_some() {
@@ -471,23 +472,5 @@ impl Experiments {
             self.follow = false;
             self.moved(cx);
         }
-    }
-    /// The mouse takes, moves or leaves the scroll bar of the table; true when it did.
-    fn drag(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> bool {
-        let rows = self.rows_area(cx.area);
-        let place = Position::new(mouse.column, mouse.row);
-        let on_bar = self.compare.is_none() && !self.full && self.table(true).bar_at(rows, place).is_some();
-        self.dragging = match mouse.kind {
-            MouseEventKind::Down(MouseButton::Left) => on_bar,
-            MouseEventKind::Drag(MouseButton::Left) => self.dragging,
-            _ => false,
-        };
-        if self.dragging {
-            self.follow = false;
-            let (line, height) = (Table::bar_line(rows, mouse.row), self.height(cx.area));
-            self.list.cursor.jump(line, height, self.list.total());
-            self.moved(cx);
-        }
-        self.dragging
     }
 }
