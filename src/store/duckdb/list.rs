@@ -36,8 +36,8 @@ pub struct Orders {
 #[derive(Debug)]
 struct Kept {
     stamp: Stamp,
-    sql: String,
-    params: Vec<SqlValue>,
+    /// The statement and its values.
+    sql: (String, Vec<SqlValue>),
     ids: Arc<[ExperimentId]>,
 }
 
@@ -54,12 +54,34 @@ impl Orders {
         // One look at everything: rows that are written between two statements would be missing in one of them.
         let failed = |error| from_duckdb(error, DOING, path);
         connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-        let page = self.ids(connection, stamp, &listing).and_then(|ids| {
-            let range = listing.range(connection, &ids, query)?;
-            listing.page(connection, &ids, range)
-        });
+        let page = self.page(connection, stamp, &listing, query);
         connection.execute_batch("ROLLBACK").map_err(failed)?;
         page.map_err(failed)
+    }
+
+    fn page(
+        &self,
+        connection: &Connection,
+        stamp: Stamp,
+        listing: &Listing,
+        query: &ExperimentQuery,
+    ) -> duckdb::Result<ExperimentPage> {
+        // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
+        let backwards = query.window == Window::Last;
+        let at_an_end = backwards || query.window == Window::First;
+        if at_an_end && query.filter.is_none() && self.kept(stamp, &listing.ids_sql()).is_none() {
+            return listing.end(connection, query.limit, backwards);
+        }
+        let ids = self.ids(connection, stamp, listing)?;
+        let range = listing.range(connection, &ids, query)?;
+        listing.page(connection, &ids[range.clone()], range.start, ids.len())
+    }
+
+    fn kept(&self, stamp: Stamp, sql: &(String, Vec<SqlValue>)) -> Option<Arc<[ExperimentId]>> {
+        // Held for moments; a panic elsewhere leaves whole values behind.
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == *sql)?;
+        Some(kept.ids.clone())
     }
 
     fn ids(
@@ -68,21 +90,12 @@ impl Orders {
         stamp: Stamp,
         listing: &Listing,
     ) -> duckdb::Result<Arc<[ExperimentId]>> {
-        let (sql, params) = listing.ids_sql();
-        if let Some(kept) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-            && (kept.stamp, &kept.sql, &kept.params) == (stamp, &sql, &params)
-        {
-            return Ok(kept.ids.clone());
+        let sql = listing.ids_sql();
+        if let Some(ids) = self.kept(stamp, &sql) {
+            return Ok(ids);
         }
-        let mut statement = connection.prepare(&sql)?;
-        let mut ids = Vec::new();
-        for batch in statement.stream_arrow(params_from_iter(params.iter().map(duck_value)))? {
-            let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
-            let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
-            ids.extend_from_slice(column.values());
-        }
-        let ids: Arc<[ExperimentId]> = ids.into();
-        let kept = Kept { stamp, sql, params, ids: ids.clone() };
+        let ids: Arc<[ExperimentId]> = listing.read_ids(connection, &sql.0)?.into();
+        let kept = Kept { stamp, sql, ids: ids.clone() };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(ids)
     }
@@ -116,6 +129,36 @@ impl Listing {
     fn ids_sql(&self) -> (String, Vec<SqlValue>) {
         let sql = format!("SELECT k.id FROM ({}) k ORDER BY {}", self.keyed(), self.order.list(false));
         (sql, [self.condition.params.as_slice(), &self.order.params].concat())
+    }
+
+    fn read_ids(&self, connection: &Connection, sql: &str) -> duckdb::Result<Vec<ExperimentId>> {
+        let mut statement = connection.prepare(sql)?;
+        let values = self.condition.params.iter().chain(&self.order.params).map(duck_value);
+        let mut ids = Vec::new();
+        for batch in statement.stream_arrow(params_from_iter(values))? {
+            let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
+            let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
+            ids.extend_from_slice(column.values());
+        }
+        Ok(ids)
+    }
+
+    /// The first rows of all, or the last ones.
+    fn end(&self, connection: &Connection, limit: u64, backwards: bool) -> duckdb::Result<ExperimentPage> {
+        let counting =
+            format!("SELECT count(*) FROM ml_schema.experiments e WHERE {}", self.condition.condition);
+        let values = self.condition.params.iter().map(duck_value);
+        let total: i64 = connection.query_row(&counting, params_from_iter(values), |row| row.get(0))?;
+        let total = usize::try_from(total).unwrap_or(0);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let order = self.order.list(backwards);
+        let sql = format!("SELECT k.id FROM ({}) k ORDER BY {order} LIMIT {limit}", self.keyed());
+        let mut ids = self.read_ids(connection, &sql)?;
+        if backwards {
+            ids.reverse();
+        }
+        let position = if backwards { total.saturating_sub(ids.len()) } else { 0 };
+        self.page(connection, &ids, position, total)
     }
 
     fn range(
@@ -187,15 +230,15 @@ impl Listing {
     fn page(
         &self,
         connection: &Connection,
-        ids: &[ExperimentId],
-        range: Range<usize>,
+        wanted: &[ExperimentId],
+        position: usize,
+        total: usize,
     ) -> duckdb::Result<ExperimentPage> {
-        let (position, wanted) = (range.start as u64, &ids[range]);
         let places: HashMap<ExperimentId, usize> = wanted.iter().copied().zip(0..).collect();
         let mut rows = if wanted.is_empty() { Vec::new() } else { self.rows(connection, wanted)? };
         rows.sort_by_key(|(row, _)| places.get(&row.id).copied());
         let (rows, keys) = rows.into_iter().unzip();
-        Ok(ExperimentPage { rows, keys, position, total: ids.len() as u64 })
+        Ok(ExperimentPage { rows, keys, position: position as u64, total: total as u64 })
     }
 
     /// The rows of these ids, in no order.
@@ -203,7 +246,7 @@ impl Listing {
         let order = &self.alone;
         let sql = format!(
             "SELECT {}, {} FROM ml_schema.experiments e WHERE e.id IN ({})",
-            row::EXPERIMENT,
+            row::WITHOUT_OBJECTS,
             order.read_columns(),
             list_of(ids),
         );
@@ -213,7 +256,21 @@ impl Listing {
             let key = key(row, order.reads, experiment.id)?;
             Ok((experiment, key))
         })?;
-        rows.collect()
+        let mut rows = rows.collect::<duckdb::Result<Vec<_>>>()?;
+        // The two widest columns by themselves: all at once take twice the memory, and no less time.
+        let sql =
+            format!("SELECT {} FROM ml_schema.experiments WHERE id IN ({})", row::OBJECTS, list_of(ids));
+        let mut statement = connection.prepare(&sql)?;
+        let objects = statement.query_map([], row::objects)?;
+        let mut objects = objects
+            .map(|objects| objects.map(|(id, parameters, results)| (id, (parameters, results))))
+            .collect::<duckdb::Result<HashMap<_, _>>>()?;
+        for (experiment, _) in &mut rows {
+            if let Some((parameters, results)) = objects.remove(&experiment.id) {
+                (experiment.parameters, experiment.results) = (parameters, results);
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
-use crate::domain::window::{Key, Window};
+use crate::domain::window::Window;
 use crate::tui::app::Message;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, run, running};
@@ -98,7 +98,7 @@ fn scrolling_asks_for_what_comes_next_by_key_and_misses_nothing() {
     assert_eq!(seen, (1..=1204).rev().collect::<Vec<_>>());
     let asked = windows(&stage);
     assert!(asked.iter().any(|window| matches!(window, Window::After(_))), "{asked:?}");
-    assert!(asked.len() < 1204 / 15, "{}", asked.len());
+    assert!(asked.len() < 1204 / 10, "{}", asked.len());
     stage.press("k".repeat(200).as_str());
     let asked = windows(&stage);
     assert!(asked.iter().any(|window| matches!(window, Window::Before(_))), "{asked:?}");
@@ -149,6 +149,5 @@ fn a_refresh_without_the_key_of_the_selected_row_stays_in_place() {
     stage.press("kk");
     assert_eq!(windows(&stage).len(), first);
     stage.press("g");
-    assert_eq!(view(&stage), ((1187..=1204).rev().collect(), Some(1204)));
-    assert_eq!(Key::of_id(3).value, None);
+    assert_eq!(view(&stage), ((1186..=1204).rev().collect(), Some(1204)));
 }
