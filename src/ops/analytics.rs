@@ -29,9 +29,12 @@ pub async fn sql(lab: &Lab, query: &str, limit: usize) -> Result<Table> {
     Ok(lab.analytics.sql(query, limit).await?)
 }
 
-/// Catches up before a question is answered. While the experiment store is down the answer is what is known so far: the
+/// Catches up before a question is answered, except in read-only mode, where the answer is what is known already. While the experiment store is down the answer is what is known so far: the
 /// log says so, and its health says since when.
 async fn freshen(lab: &Lab) -> Result<()> {
+    if lab.settings.read_only {
+        return Ok(());
+    }
     match catch_up(lab).await {
         Err(OpsError::Store(error)) if error.is_transient() && error.backend != Backend::DuckDb => {
             tracing::warn!("The analytics are as of the last contact with the experiment store. {error}");

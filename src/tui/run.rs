@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
+use crossterm::event::{Event as TerminalEvent, EventStream, KeyCode, MouseEventKind};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use ratatui::layout::Size;
@@ -99,7 +99,13 @@ impl Dashboard {
                 _ = signals.resume.recv() => { self.screen.enter()?; }
                 event = keyboard.next() => match event {
                     Some(event) => match message(event?) {
-                        Some(message) => self.tell(message, &mut signals).await?,
+                        Some(message) => {
+                            if matches!(message, Message::Resize(_)) {
+                                self.screen.resized();
+                            }
+                            panic_on_purpose(&message);
+                            self.tell(message, &mut signals).await?;
+                        }
                         None => continue,
                     },
                     // The terminal went away.
@@ -159,6 +165,14 @@ impl Dashboard {
         let stopped = timeout(STOP, signals.resume.recv()).await;
         tracing::debug!(resumed = stopped.is_ok(), "back from the background");
         self.screen.enter()
+    }
+}
+
+/// In a debug build with the variable `LABTOP_PANIC`, `!` panics: how else could a test see what becomes of the terminal?
+fn panic_on_purpose(message: &Message) {
+    let is_bang = matches!(message, Message::Key(key) if key.code == KeyCode::Char('!'));
+    if cfg!(debug_assertions) && is_bang && std::env::var_os("LABTOP_PANIC").is_some() {
+        panic!("on purpose");
     }
 }
 

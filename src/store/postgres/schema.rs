@@ -192,6 +192,15 @@ impl Pg {
         if survey.state(&[part]).map_err(|name| self.edited(doing, &name))? == SchemaState::Current {
             return Ok(());
         }
+        if self.shared.read_only {
+            let message = format!(
+                "the schema at {} is not up to date, and read-only mode changes nothing",
+                self.address()
+            );
+            return Err(self
+                .error(ErrorKind::Invalid, doing, message)
+                .remedy("Run it once without --read-only, or run `labtop migrate`."));
+        }
         // The user asked for something else than a migration.
         self.apply(part, false).await.map_err(|error| error.doing(doing))?;
         if part == Part::Experiments
@@ -206,6 +215,7 @@ impl Pg {
     /// Applies what a part lacks, in one transaction that no other program's overlaps.
     async fn apply(&self, part: Part, adopt: bool) -> Result<Vec<String>> {
         let doing = "migrating the schema";
+        self.may_write(doing)?;
         let pg = self.clone();
         self.carried_out(doing, self.long_patience(), async move {
             pg.apply_in_transaction(doing, part, adopt).await

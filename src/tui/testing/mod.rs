@@ -50,7 +50,7 @@ impl Stage {
             mouse: true,
             batches: PathBuf::from("config/batches"),
         };
-        let app = App::new(options, Keymap::load(None).unwrap(), Theme::default());
+        let app = App::new(options, Keymap::load(None), Theme::default());
         let now = data::at(0);
         let size = Size::new(width, height);
         let mut stage = Stage { app, data, now, size, sent: vec![], effects: vec![], silent: false };

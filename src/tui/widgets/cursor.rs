@@ -64,15 +64,6 @@ impl Cursor {
         self.selected = self.selected.clamp(self.top.min(last_row), last_row);
     }
 
-    /// Moves the view to where `line` of a scroll bar stands for; the selected row comes along.
-    pub fn jump(&mut self, line: usize, height: usize, total: usize) {
-        let last_top = total.saturating_sub(height);
-        let top = last_top * line.min(height.saturating_sub(1)) / height.saturating_sub(1).max(1);
-        let line = self.selected.saturating_sub(self.window(height, total).start);
-        self.top = top;
-        self.selected = (top + line.min(height.saturating_sub(1))).min(total.saturating_sub(1));
-    }
-
     /// Rows in view when `height` fit: the selected one is among them and no line is left empty without need.
     pub fn window(&self, height: usize, total: usize) -> Range<usize> {
         if height == 0 || total == 0 {
@@ -159,17 +150,6 @@ mod tests {
         assert_eq!(cursor, Cursor { selected: 23, top: 20 });
         cursor.scroll(true, 1000, 10, 100);
         assert_eq!(cursor.top, 90);
-    }
-
-    #[test]
-    fn a_scroll_bar_reaches_both_ends() {
-        let mut cursor = Cursor { selected: 23, top: 20 };
-        cursor.jump(9, 10, 1000);
-        assert_eq!(cursor, Cursor { selected: 993, top: 990 });
-        cursor.jump(0, 10, 1000);
-        assert_eq!(cursor, Cursor { selected: 3, top: 0 });
-        cursor.jump(5, 10, 0);
-        assert_eq!(cursor, Cursor::default());
     }
 
     proptest! {

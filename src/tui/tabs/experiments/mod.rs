@@ -22,7 +22,6 @@ use detail::Detail;
 use list::List;
 
 mod actions;
-mod bar;
 mod columns;
 mod compare;
 mod curves;
@@ -61,10 +60,8 @@ pub struct Experiments {
     /// The newest running one is selected as long as the user does not move.
     follow: bool,
     /// What the last archiving put away.
-    archived: Vec<ExperimentId>,
+    undoable: VecDeque<(Vec<ExperimentId>, bool)>,
     log: VecDeque<LogLine>,
-    /// The scroll bar of the table is held by the mouse.
-    dragging: bool,
 }
 
 impl Default for Experiments {
@@ -80,9 +77,8 @@ impl Default for Experiments {
             line: TextLine::default(),
             typing: false,
             follow: true,
-            archived: Vec::new(),
+            undoable: VecDeque::new(),
             log: VecDeque::new(),
-            dragging: false,
         }
     }
 }
@@ -389,7 +385,9 @@ impl Experiments {
     fn compare(&mut self, cx: &mut Context<'_>) {
         let ids: Vec<ExperimentId> = self.marks.iter().copied().collect();
         match ids.len() {
-            0 | 1 => cx.toast(Tone::Plain, "mark at least two runs with space, then compare them"),
+            0 | 1 => {
+                cx.toast(Tone::Plain, cx.keys.say("mark at least two runs with {mark}, then compare them"))
+            }
             2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
             count => {
                 let text = format!("{count} runs are marked; {} at most can be compared", compare::MOST);
@@ -450,8 +448,12 @@ impl Experiments {
                 self.moved(cx);
             }
         }
-        if self.drag_bar(mouse, cx) {
-            return;
+        if self.compare.is_none() && !self.full {
+            let (rows, total) = (self.rows_area(cx.area), self.list.total());
+            if Table::drag(rows, mouse, &mut self.list.cursor, total) {
+                self.follow = false;
+                return self.moved(cx);
+            }
         }
         if mouse.kind != MouseEventKind::Down(MouseButton::Left) || self.compare.is_some() {
             return;

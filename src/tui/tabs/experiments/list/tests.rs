@@ -129,11 +129,8 @@ fn the_scroll_bar_is_dragged() {
     let (ids, _) = view(&stage);
     assert!((400..800).contains(&ids[0]), "{ids:?}\n{}", stage.screen());
     assert!(matches!(windows(&stage).last(), Some(Window::At(_))), "{:?}", windows(&stage));
-    stage.tell(mouse(MouseEventKind::Drag(MouseButton::Left), 3, 21));
+    stage.tell(mouse(MouseEventKind::Drag(MouseButton::Left), column, 22));
     assert_eq!(view(&stage).0.last(), Some(&1));
-    stage.tell(mouse(MouseEventKind::Up(MouseButton::Left), 3, 21));
-    stage.tell(mouse(MouseEventKind::Drag(MouseButton::Left), column, 4));
-    assert_eq!(view(&stage).0.last(), Some(&1), "it was let go");
 }
 
 #[test]
