@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::domain::experiment::Experiment;
 use crate::domain::filter::{Field, Figure, Filter};
 use crate::domain::table::Table;
+use crate::domain::window::Window;
 use crate::ops::{OpsError, experiment};
 use crate::store::experiments::{ExperimentQuery, Sort};
 
@@ -49,7 +50,7 @@ impl Which {
             }
             None => Sort::default(),
         };
-        Ok(ExperimentQuery { filter, sort, offset: 0, limit, with_archived: self.archived })
+        Ok(ExperimentQuery { filter, sort, window: Window::First, limit, with_archived: self.archived })
     }
 }
 

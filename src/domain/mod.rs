@@ -12,3 +12,4 @@ pub mod performance;
 pub mod spelling;
 pub mod table;
 pub mod text;
+pub mod window;

@@ -7,6 +7,7 @@ use crate::domain::experiment::{ExperimentId, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::performance::{ModelSummary, PerformanceRow};
 use crate::domain::table::Table;
+use crate::domain::window::Window;
 use crate::store::Backend;
 use crate::store::experiments::{ExperimentQuery, Sort};
 
@@ -54,14 +55,16 @@ pub async fn catch_up(lab: &Lab) -> Result<u64> {
         filter: Some(completed_since(followed.map(|followed| followed - OVERLAP))),
         // What completes meanwhile comes at the end, so that no page moves.
         sort: Sort { field: Field::Finished, descending: false },
-        offset: 0,
+        window: Window::First,
         limit: PAGE,
         with_archived: true,
     };
     let mut until = followed;
     let mut pulled = 0;
     loop {
-        let page = lab.experiments.list(&query).await?.rows;
+        let page = lab.experiments.list(&query).await?;
+        let next = page.next().filter(|_| page.rows.len() as u64 == PAGE);
+        let page = page.rows;
         let rows: Vec<PerformanceRow> = page.iter().filter_map(PerformanceRow::of).collect();
         let missing = missing(lab, rows).await?;
         // A clock that is ahead must not hide what others finish until then.
@@ -71,9 +74,9 @@ pub async fn catch_up(lab: &Lab) -> Result<u64> {
             pulled += lab.analytics.follow(&missing, reached).await?;
             until = Some(reached);
         }
-        query.offset += page.len() as u64;
-        if (page.len() as u64) < PAGE {
-            return Ok(pulled);
+        match next {
+            Some(next) => query.window = next,
+            None => return Ok(pulled),
         }
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome};
 use crate::domain::filter::{Field, Filter};
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::{Key, Window};
 
 use super::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -14,9 +15,8 @@ use super::{Backend, ErrorKind, Health, Result, StoreError};
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExperimentQuery {
     pub filter: Option<Filter>,
-    /// Ties are broken by id, newest first. Empty values come last whichever the direction.
     pub sort: Sort,
-    pub offset: u64,
+    pub window: Window,
     pub limit: u64,
     /// Archived ones are left out unless asked for.
     pub with_archived: bool,
@@ -25,10 +25,18 @@ pub struct ExperimentQuery {
 impl Default for ExperimentQuery {
     /// The newest hundred.
     fn default() -> Self {
-        ExperimentQuery { filter: None, sort: Sort::default(), offset: 0, limit: 100, with_archived: false }
+        ExperimentQuery {
+            filter: None,
+            sort: Sort::default(),
+            window: Window::First,
+            limit: 100,
+            with_archived: false,
+        }
     }
 }
 
+/// Equal values are ordered by id, the newest first. Empty values come last whichever the direction, and after them
+/// the runs that failed, were cancelled or interrupted; only in the order by id every run stands in its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sort {
     pub field: Field,
@@ -41,11 +49,22 @@ impl Default for Sort {
     }
 }
 
-/// The rows asked for, and how many there are in all under the same filter.
+/// The rows asked for, where they stand, and how many there are in all under the same filter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExperimentPage {
     pub rows: Vec<Experiment>,
+    /// The key of each row.
+    pub keys: Vec<Key>,
+    /// Rows before the first of these.
+    pub position: u64,
     pub total: u64,
+}
+
+impl ExperimentPage {
+    /// The window behind this one; none behind an empty one.
+    pub fn next(&self) -> Option<Window> {
+        self.keys.last().cloned().map(Window::After)
+    }
 }
 
 /// What one attempt adds: points, and at its end the one result.
@@ -74,7 +93,8 @@ pub trait ExperimentStore: Send + Sync + Debug {
     /// `NotFound` if there is none of that id.
     async fn get(&self, id: ExperimentId) -> Result<Experiment>;
 
-    /// A page of experiments. `Invalid` for a filter that compares what cannot be compared.
+    /// A window of experiments. Walking from window to window by their keys meets each row once, whatever is inserted
+    /// or removed meanwhile. `Invalid` for a filter that compares what cannot be compared.
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage>;
 
     /// Commits entries of several attempts in one transaction, and answers each: the experiment as it is stored when

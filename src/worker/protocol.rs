@@ -13,6 +13,7 @@ use crate::domain::filter::Field;
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
 use crate::domain::table::Table;
+use crate::domain::window::{Key, Window};
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +87,7 @@ pub struct ExperimentsRead {
     pub filter: String,
     pub sort: Field,
     pub descending: bool,
-    pub offset: u64,
+    pub window: Window,
     pub limit: u64,
     pub with_archived: bool,
 }
@@ -194,7 +195,7 @@ pub enum Event {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Experiments { rows: Vec<Experiment>, total: u64, offset: u64 },
+    Experiments(ExperimentRows),
     Detail { experiment: Box<Experiment>, points: Vec<MetricPoint> },
     Documents(Vec<StoredRecord>),
     BatchFiles(Vec<BatchFile>),
@@ -206,6 +207,17 @@ pub enum Answer {
     RecordHits { collection: String, hits: Vec<RecordHit>, took: Duration },
     ModelSummaries(Vec<ModelSummary>),
     Table { table: Table, took: Duration },
+}
+
+/// A window of the experiments table, where it stands, and how many rows there are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExperimentRows {
+    pub rows: Vec<Experiment>,
+    /// The key of each row.
+    pub keys: Vec<Key>,
+    /// Rows before the first of these.
+    pub position: u64,
+    pub total: u64,
 }
 
 /// A batch file in the picker.

@@ -12,7 +12,9 @@ use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experime
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 
-use super::protocol::{Answer, BatchFile, ExperimentsRead, Failure, Read, SearchQuery, SearchRead};
+use super::protocol::{
+    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, Read, SearchQuery, SearchRead,
+};
 
 /// Rows that the SQL console takes at most.
 const SQL_ROWS: usize = 10_000;
@@ -67,12 +69,17 @@ async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsEr
     let query = ExperimentQuery {
         filter,
         sort: Sort { field: window.sort, descending: window.descending },
-        offset: window.offset,
+        window: window.window,
         limit: window.limit,
         with_archived: window.with_archived,
     };
     let page = experiment::list(lab, &query).await?;
-    Ok(Answer::Experiments { rows: page.rows, total: page.total, offset: window.offset })
+    Ok(Answer::Experiments(ExperimentRows {
+        rows: page.rows,
+        keys: page.keys,
+        position: page.position,
+        total: page.total,
+    }))
 }
 
 async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {

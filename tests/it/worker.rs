@@ -6,6 +6,7 @@ use std::time::Duration;
 use labtop::config::{self, Flags, Places, Variables};
 use labtop::domain::experiment::Status;
 use labtop::domain::filter::Field;
+use labtop::domain::window::Window;
 use labtop::ops::Lab;
 use labtop::worker::protocol::{
     Answer, Cancel, Command, Event, ExperimentsRead, JobState, Read, Request, RunForm, Slot, Ticket, Write,
@@ -88,18 +89,21 @@ async fn a_cancelled_job_stops_and_keeps_its_points() {
         filter: String::new(),
         sort: Field::Id,
         descending: true,
-        offset: 0,
+        window: Window::First,
         limit: 10,
         with_archived: false,
     };
     send(&worker, 3, Command::Read(Slot::Experiments, Read::Experiments(window))).await;
     let answer = |event: &Event| matches!(event, Event::Answer { ticket, .. } if *ticket == Ticket(3));
     let events = until(&mut worker, answer).await;
-    let Some(Event::Answer { result: Ok(Answer::Experiments { rows, total, .. }), .. }) = events.last()
-    else {
+    let Some(Event::Answer { result: Ok(Answer::Experiments(found)), .. }) = events.last() else {
         panic!("{events:?}")
     };
-    assert_eq!((*total, rows[0].status), (1, Status::Cancelled), "the other repeats were not begun");
+    assert_eq!(
+        (found.total, found.rows[0].status),
+        (1, Status::Cancelled),
+        "the other repeats were not begun"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

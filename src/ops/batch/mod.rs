@@ -119,11 +119,11 @@ async fn all(lab: &Lab, filter: Filter) -> Result<Vec<Experiment>> {
     let mut experiments = Vec::new();
     loop {
         let page = lab.experiments.list(&query).await?;
-        let last = page.rows.len() as u64;
+        let next = page.next().filter(|_| page.rows.len() as u64 == PAGE);
         experiments.extend(page.rows);
-        query.offset += last;
-        if last < PAGE {
-            return Ok(experiments);
+        match next {
+            Some(next) => query.window = next,
+            None => return Ok(experiments),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::{Key, Window};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
 use crate::store::queue::{BatchQueue, UnderWay};
@@ -195,8 +196,14 @@ impl ExperimentStore for FakeStore {
             }
         }
         let total = rows.len() as u64;
-        let rows = rows.into_iter().skip(query.offset as usize).take(query.limit as usize).collect();
-        Ok(ExperimentPage { rows, total })
+        let position = match &query.window {
+            Window::First => 0,
+            Window::After(key) => rows.iter().take_while(|row| row.id >= key.id).count(),
+            other => panic!("nobody asks for {other:?}"),
+        };
+        let rows: Vec<_> = rows.into_iter().skip(position).take(query.limit as usize).collect();
+        let keys = rows.iter().map(|row| Key::of_id(row.id)).collect();
+        Ok(ExperimentPage { rows, keys, position: position as u64, total })
     }
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>> {

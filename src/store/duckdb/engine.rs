@@ -1,7 +1,7 @@
 //! The DuckDB file as a lease: its own threads, opened for the work at hand, let go when idle.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,15 @@ use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::error::from_duckdb;
 use super::lane::{Job, Lane, Next, Ticket};
-use super::lease::Lease;
+use super::lease::{Fingerprint, Lease};
 
 /// Handle to one DuckDB file, shared by every role that lives in it. Making it does no I/O.
 #[derive(Debug)]
 pub struct Engine {
     lease: Arc<Lease>,
     idle: Duration,
+    /// Transactions that this process committed.
+    commits: Arc<AtomicU64>,
     // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
     reader: OnceLock<Lane>,
     writer: OnceLock<Lane>,
@@ -36,6 +38,7 @@ impl Engine {
         Arc::new(Engine {
             lease: Arc::new(Lease::new(settings.path.clone(), wait, read_only)),
             idle: Duration::from_millis(settings.idle_ms),
+            commits: Arc::default(),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
         })
@@ -43,6 +46,12 @@ impl Engine {
 
     pub fn path(&self) -> &Path {
         self.lease.path()
+    }
+
+    /// What stays the same as long as nobody writes.
+    pub(super) fn stamp(&self) -> Stamp {
+        // The count as well: a commit is in the file a moment before readers see it.
+        Stamp { commits: self.commits.load(Ordering::Acquire), file: self.lease.fingerprint() }
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -101,13 +110,13 @@ impl Engine {
         let lane = self.lane(&self.writer, "duckdb-write", false)?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
+        let commits = self.commits.clone();
         let (mut tell, mut work) = (Some(tell), Some(work));
         let work = Box::new(move |connection: Result<&Connection>, _: &AtomicBool| {
             let Some(work) = work.take() else { return Next::Go };
-            answer_with(
-                &mut tell,
-                connection.and_then(|connection| transaction(connection, doing, &path, work)),
-            )
+            let result = connection.and_then(|connection| transaction(connection, doing, &path, work));
+            commits.fetch_add(1, Ordering::AcqRel);
+            answer_with(&mut tell, result)
         });
         lane.send(Job::new(Ticket::default(), work)).await?;
         answer.await.unwrap_or_else(|_| Err(ended(doing))).map_err(|error| named(error, doing))
@@ -156,6 +165,13 @@ impl Engine {
         }
         cell.get().ok_or_else(|| ended("starting a thread"))
     }
+}
+
+/// A state of the file, as far as it can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: Fingerprint,
+    commits: u64,
 }
 
 /// Tells the result to who asked, who may be gone, and says what the lane does next.

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use duckdb::types::Value;
-use duckdb::{Connection, OptionalExt, appender_params_from_iter, params, params_from_iter};
+use duckdb::{Connection, OptionalExt, appender_params_from_iter, params};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::metric::MetricPoint;
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
-use crate::store::filter_sql::{self, Dialect};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::engine::Engine;
 use super::entries;
 use super::error::from_duckdb;
+use super::list::Orders;
 use super::performance;
 use super::row::{self, micros, optional_micros};
 
@@ -25,11 +25,12 @@ use super::row::{self, micros, optional_micros};
 #[derive(Debug)]
 pub struct Experiments {
     engine: Arc<Engine>,
+    orders: Arc<Orders>,
 }
 
 impl Experiments {
     pub fn new(engine: Arc<Engine>) -> Self {
-        Experiments { engine }
+        Experiments { engine, orders: Arc::default() }
     }
 }
 
@@ -61,9 +62,11 @@ impl ExperimentStore for Experiments {
     }
 
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage> {
-        let query = query.clone();
+        let (query, orders, engine) = (query.clone(), self.orders.clone(), self.engine.clone());
         self.engine
-            .read_checked("listing experiments", move |connection, path| list(connection, path, &query))
+            .read_checked("listing experiments", move |connection, path| {
+                orders.list(connection, path, engine.stamp(), &query)
+            })
             .await
     }
 
@@ -201,39 +204,6 @@ pub fn get(connection: &Connection, path: &Path, id: ExperimentId) -> Result<Exp
         StoreError::new(ErrorKind::NotFound, Backend::DuckDb, "reading experiment", message)
             .remedy("`labtop ls` lists those there are.")
     })
-}
-
-fn list(connection: &Connection, path: &Path, query: &ExperimentQuery) -> Result<ExperimentPage> {
-    let failed = |error| from_duckdb(error, "listing experiments", path);
-    let compiled = filter_sql::compile(Dialect::DuckDb, query)?;
-    let values = compiled.params.iter().map(duck_value);
-    let count = format!("SELECT count(*) FROM ml_schema.experiments e WHERE {}", compiled.condition);
-    let total: i64 =
-        connection.query_row(&count, params_from_iter(values.clone()), |row| row.get(0)).map_err(failed)?;
-    let order = filter_sql::order_by(Dialect::DuckDb, &query.sort, compiled.params.len());
-    let sql = format!(
-        "SELECT {} FROM ml_schema.experiments e WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
-        row::EXPERIMENT,
-        compiled.condition,
-        order.condition,
-        i64::try_from(query.limit).unwrap_or(i64::MAX),
-        i64::try_from(query.offset).unwrap_or(i64::MAX),
-    );
-    let mut statement = connection.prepare(&sql).map_err(failed)?;
-    let values = values.chain(order.params.iter().map(duck_value));
-    let rows = statement.query_map(params_from_iter(values), row::experiment).map_err(failed)?;
-    let rows = rows.collect::<duckdb::Result<Vec<_>>>().map_err(failed)?;
-    Ok(ExperimentPage { rows, total: total.unsigned_abs() })
-}
-
-fn duck_value(value: &filter_sql::SqlValue) -> Value {
-    use filter_sql::SqlValue;
-    match value {
-        SqlValue::Text(text) => Value::Text(text.clone()),
-        SqlValue::Number(number) => Value::Double(*number),
-        SqlValue::Bool(bool) => Value::Boolean(*bool),
-        SqlValue::Moment(at) => micros(*at),
-    }
 }
 
 fn points(connection: &Connection, id: ExperimentId) -> duckdb::Result<Vec<MetricPoint>> {

@@ -276,7 +276,7 @@ impl Lease {
             .remedy("Name another file with --store FILE, or leave out --read-only to have it made."))
     }
 
-    fn fingerprint(&self) -> Fingerprint {
+    pub(super) fn fingerprint(&self) -> Fingerprint {
         let mut log = self.path.clone().into_os_string();
         log.push(".wal");
         [self.path.as_path(), Path::new(&log)].map(|path| {

@@ -9,6 +9,7 @@ pub mod error;
 pub mod experiments;
 mod lane;
 mod lease;
+mod list;
 pub mod outbox;
 pub mod performance;
 pub mod queue;

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::metric::MetricPoint;
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
-use crate::store::filter_sql::{self, Dialect, SqlValue};
+use crate::store::filter_sql::SqlValue;
 use crate::store::{ErrorKind, Health, Result, StoreError};
 
 use super::copy::Value;
@@ -61,28 +61,7 @@ impl ExperimentStore for Pg {
     }
 
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage> {
-        let doing = "listing experiments";
-        let filter = filter_sql::compile(Dialect::Postgres, query)?;
-        let order = filter_sql::order_by(Dialect::Postgres, &query.sort, filter.params.len());
-        let mut parameters: Vec<Typed<'_>> = filter.params.iter().map(typed).collect();
-        let mut reader = self.reader(Part::Experiments, doing).await?;
-        let condition = filter.condition;
-        let counting = format!("SELECT count(*) FROM ml_schema.experiments e WHERE {condition}");
-        let total = reader.rows_once(doing, &counting, &parameters).await?;
-        let total: i64 = match total.first() {
-            Some(row) => self.value(doing, row, 0)?,
-            None => 0,
-        };
-        let listing = format!(
-            "SELECT {EXPERIMENT} FROM ml_schema.experiments e WHERE {condition} ORDER BY {} LIMIT {} OFFSET {}",
-            order.condition,
-            i64::try_from(query.limit).unwrap_or(i64::MAX),
-            i64::try_from(query.offset).unwrap_or(i64::MAX)
-        );
-        parameters.extend(order.params.iter().map(typed));
-        let rows = reader.rows_once(doing, &listing, &parameters).await?;
-        let rows = rows.iter().map(|row| self.experiment(doing, row)).collect::<Result<_>>()?;
-        Ok(ExperimentPage { rows, total: total.unsigned_abs() })
+        self.list_window(query).await
     }
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>> {
@@ -153,9 +132,10 @@ impl ExperimentStore for Pg {
     }
 }
 
-fn typed(value: &SqlValue) -> Typed<'_> {
+pub(super) fn typed(value: &SqlValue) -> Typed<'_> {
     match value {
         SqlValue::Text(text) => (text, Type::TEXT),
+        SqlValue::Integer(number) => (number, Type::INT8),
         SqlValue::Number(number) => (number, Type::FLOAT8),
         SqlValue::Bool(bool) => (bool, Type::BOOL),
         SqlValue::Moment(at) => (at, Type::TIMESTAMPTZ),

@@ -12,6 +12,7 @@ mod entries;
 mod error;
 mod experiments;
 mod json;
+mod list;
 mod outbox;
 mod partition;
 mod queue;

@@ -17,6 +17,7 @@ use crate::domain::document::{Document, Metadata};
 use crate::domain::experiment::{Edit, NewExperiment, Outcome, Status};
 use crate::domain::filter::{Aggregate, Field, Figure};
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::Window;
 use crate::store::ErrorKind;
 use crate::store::changes::Changes;
 use crate::store::documents::DocumentStore;
@@ -219,7 +220,7 @@ fn lists_are_sorted_with_empty_values_last() {
             let ids: Vec<i64> = page.rows.iter().map(|row| row.id).collect();
             assert_eq!(ids, expected, "{sort:?}");
         }
-        let query = ExperimentQuery { offset: 1, limit: 1, ..ExperimentQuery::default() };
+        let query = ExperimentQuery { window: Window::At(1), limit: 1, ..ExperimentQuery::default() };
         let page = ExperimentStore::list(&*pg, &query).await.unwrap();
         assert_eq!((page.rows.len(), page.rows[0].id, page.total), (1, 2, 3));
     });

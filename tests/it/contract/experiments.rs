@@ -174,8 +174,8 @@ async fn lists_sort_page_and_leave_out_the_archived(backends: &Backends) {
     let page = store.list(&query).await.unwrap();
     assert_eq!(page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1], ids[2]]);
     assert_eq!(page.total, 3);
-    let rest = store.list(&ExperimentQuery { offset: 2, ..query.clone() }).await.unwrap();
-    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.total), (1, ids[0], 3));
+    let rest = store.list(&ExperimentQuery { window: page.next().unwrap(), ..query.clone() }).await.unwrap();
+    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.position, rest.total), (1, ids[0], 2, 3));
     let all = store.list(&ExperimentQuery { with_archived: true, limit: 10, ..query }).await.unwrap();
     assert_eq!(all.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1], ids[3], ids[2], ids[0]]);
     let newest = store.list(&ExperimentQuery::default()).await.unwrap();

@@ -117,7 +117,8 @@ impl Experiments {
         let theme = look.theme;
         let focused = self.focus == Focus::Table;
         let total = if self.list.is_known() { count(self.list.total() as u64) } else { String::new() };
-        let mut pane = Pane::new("Experiments").focused(focused).loading(self.list.is_loading());
+        let mut pane =
+            Pane::new("Experiments").focused(focused).loading(self.list.is_waiting(self.height(area)));
         pane = pane.note(total, theme.dim);
         if !self.has_filter_line() {
             pane = pane.note(self.list.filter.as_str(), theme.warn);
