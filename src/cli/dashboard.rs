@@ -13,6 +13,7 @@ use crate::tui::{self, App, Options, Parting, terminal};
 use crate::worker;
 
 use super::error::CliError;
+use super::output::Output;
 use super::{Global, Outcome};
 
 /// How long the worker may take to write what it must after the dashboard is gone: longer than a statement may take.
@@ -25,14 +26,25 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
     color_eyre::install().map_err(CliError::Dashboard)?;
     let logs = telemetry::to_channel();
     let lab = Arc::new(Lab::open(settings)?);
-    let worker = worker::start(lab, Some(logs));
+    let worker = worker::start(lab.clone(), Some(logs));
     let parting = tui::run(app, worker.requests, worker.events).await;
-    let late = tokio::time::timeout(FAREWELL, worker.ended).await.is_err();
+    let ended = async {
+        let ended = worker.ended.await;
+        lab.close().await;
+        ended
+    };
+    let late = tokio::time::timeout(FAREWELL, ended).await.is_err();
     let parting = parting.map_err(|error| CliError::Dashboard(error.into()))?;
     if late {
         return Err(CliError::Usage(
             "some work did not end in time; `labtop ls` shows how it stands".to_owned(),
         ));
+    }
+    if parting == Parting::Queue {
+        let output = Output::new(global.format, global.quiet);
+        output.note(
+            "What was not done waits in its queue: labtop worker --once, or labtop batch resume ID, goes on",
+        );
     }
     Ok(if parting == Parting::Signal { 130 } else { 0 })
 }

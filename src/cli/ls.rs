@@ -54,6 +54,7 @@ impl Which {
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    session.reap().await;
     let columns = if args.columns.is_empty() { usual_columns() } else { parse_columns(&args.columns)? };
     let page = experiment::list(&session.lab, &args.which.query(args.limit)?).await?;
     session.output.result(&page.rows, &table(&page.rows, &columns))?;

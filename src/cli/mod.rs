@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Flags, Places, Settings};
-use crate::ops::Lab;
+use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
@@ -32,6 +32,7 @@ mod run;
 mod schema;
 mod show;
 mod tag;
+mod worker;
 
 use error::CliError;
 use output::{Format, Output};
@@ -86,6 +87,8 @@ enum Command {
     /// Run many experiments from one file
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Run what is queued
+    Worker(worker::Args),
     /// List experiments
     Ls(ls::Args),
     /// Show one experiment
@@ -125,7 +128,7 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
             Command::Docs(command) => command.changes_something(),
@@ -138,7 +141,7 @@ impl Command {
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Batch(_))
+        matches!(self, Command::Run(_) | Command::Batch(_) | Command::Worker(_))
     }
 }
 
@@ -147,7 +150,17 @@ struct Session {
     lab: Lab,
     output: Output,
     /// Fires at the first ctrl-c.
-    cancel: CancellationToken,
+    stop: Stop,
+}
+
+impl Session {
+    /// Marks what died on this machine, so that nothing is shown as running that does not. Whoever only looks is not
+    /// kept from it when this fails.
+    async fn reap(&self) {
+        if let Err(error) = reaper::reap(&self.lab).await {
+            tracing::debug!("runs of dead processes: {error}");
+        }
+    }
 }
 
 /// The whole program: parses the arguments, runs, and says how it went.
@@ -213,25 +226,39 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
     let Some(command) = cli.command else {
         return dashboard::run(settings, &cli.global).await;
     };
-    let cancel = CancellationToken::new();
     let tidy = command.stops_when_told();
-    let session = Session { lab: Lab::open(settings)?, output, cancel: cancel.clone() };
-    let work = dispatch(command, &session, &cli.global);
+    let session = Session { lab: Lab::open(settings)?, output, stop: Stop::default() };
+    let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
+    session.lab.close().await;
+    code
+}
+
+async fn until_told_to_end(work: impl Future<Output = Outcome>, stop: &Stop, tidy: bool) -> Outcome {
     tokio::pin!(work);
     tokio::select! {
         code = &mut work => return code,
-        signal = tokio::signal::ctrl_c() => signal?,
+        signal = told_to_end() => signal?,
     }
-    cancel.cancel();
+    stop.leave();
     if !tidy {
         return Err(CliError::Interrupted);
     }
     tokio::select! {
         code = work => code,
-        signal = tokio::signal::ctrl_c() => {
+        signal = told_to_end() => {
             signal?;
             Err(CliError::Interrupted)
         }
+    }
+}
+
+/// Returns at ctrl-c, and when somebody else asks the process to end.
+async fn told_to_end() -> io::Result<()> {
+    let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => signal,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
     }
 }
 
@@ -240,6 +267,7 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Demo => demo::run(session).await,
         Command::Run(args) => run::run(args, session).await,
         Command::Batch(command) => batch::run(command, session).await,
+        Command::Worker(args) => worker::run(args, session).await,
         Command::Ls(args) => ls::run(args, session).await,
         Command::Show(args) => show::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,

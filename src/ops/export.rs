@@ -197,8 +197,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> OpsError {
 
 #[cfg(test)]
 mod tests {
+    use crate::ops::Stop;
     use serde_json::json;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::ops::experiment::{RunRequest, run};
@@ -214,7 +214,7 @@ mod tests {
             parameters: [("rate".to_owned(), json!(0.1))].into_iter().collect(),
             ..RunRequest::default()
         };
-        let mut runs = run(&bench.lab, &request, &Nobody, &CancellationToken::new()).await.unwrap();
+        let mut runs = run(&bench.lab, &request, &Nobody, &Stop::default()).await.unwrap();
         (bench, runs.remove(0))
     }
 

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::batch::BatchId;
@@ -12,7 +11,7 @@ use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
 use crate::ops::experiment::RunRequest;
-use crate::ops::{News, OpsError, Watcher, batch, experiment};
+use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment};
 
 use super::Shared;
 use super::live::Live;
@@ -24,6 +23,7 @@ use super::reads::failure;
 pub enum Job {
     Launch(PathBuf),
     Retry(BatchId),
+    Resume(BatchId),
     Start(RunForm),
     Rerun(ExperimentId),
 }
@@ -34,6 +34,7 @@ impl Job {
         match write {
             Write::LaunchBatch(path) => Ok(Job::Launch(path)),
             Write::RetryBatch(id) => Ok(Job::Retry(id)),
+            Write::ResumeBatch(id) => Ok(Job::Resume(id)),
             Write::StartRun(form) => Ok(Job::Start(form)),
             Write::Rerun(id) => Ok(Job::Rerun(id)),
             short => Err(Box::new(short)),
@@ -44,6 +45,7 @@ impl Job {
         match self {
             Job::Launch(path) => format!("batch {}", path.file_stem().unwrap_or_default().to_string_lossy()),
             Job::Retry(id) => format!("retry batch {id}"),
+            Job::Resume(id) => format!("resume batch {id}"),
             Job::Start(form) => format!("run {} on {}", form.model, form.dataset),
             Job::Rerun(id) => format!("rerun experiment {id}"),
         }
@@ -74,7 +76,7 @@ impl OwnRuns {
 
 #[derive(Debug)]
 struct Entry {
-    cancel: CancellationToken,
+    stop: Stop,
     batch: Option<BatchId>,
     experiments: HashSet<ExperimentId>,
 }
@@ -86,16 +88,16 @@ impl Jobs {
 
     /// Starts a job and returns at once.
     pub fn begin(&self, shared: &Shared, ticket: Ticket, job: Job) {
-        let cancel = CancellationToken::new();
-        let entry = Entry { cancel: cancel.clone(), batch: None, experiments: HashSet::new() };
+        let stop = Stop::default();
+        let entry = Entry { stop: stop.clone(), batch: None, experiments: HashSet::new() };
         self.running().insert(ticket, entry);
         let (jobs, shared) = (self.clone(), shared.clone());
         self.tasks.spawn(async move {
             let watcher = JobWatcher::new(&jobs, &shared.live, ticket, job.what());
             watcher.update(JobState::Running);
-            let result = carry_out(&shared, job, &watcher, &cancel).await;
+            let result = carry_out(&shared, job, &watcher, &stop).await;
             let state = match &result {
-                _ if cancel.is_cancelled() => JobState::Cancelled,
+                _ if stop.is_stopped() => JobState::Cancelled,
                 Ok(_) if watcher.failed() == 0 => JobState::Completed,
                 _ => JobState::Failed,
             };
@@ -128,7 +130,7 @@ impl Jobs {
                 })
                 .map(|(_, entry)| entry)
                 .collect();
-            hit.iter().for_each(|entry| entry.cancel.cancel());
+            hit.iter().for_each(|entry| entry.stop.cancel());
             let batches: Vec<BatchId> = match what {
                 Cancel::Batch(id) => vec![id],
                 _ => hit.iter().filter_map(|entry| entry.batch).collect(),
@@ -142,11 +144,16 @@ impl Jobs {
         });
     }
 
-    /// Tells every job to stop and waits until they have written what they must.
-    pub async fn stop_all(&self) {
-        self.running().values().for_each(|entry| entry.cancel.cancel());
+    /// Breaks off every job, waits until they have written what they must, and puts the trials that ran back into
+    /// their queues.
+    pub async fn leave(&self, shared: &Shared) {
+        let left: Vec<ExperimentId> = self.own.lock().iter().copied().collect();
+        self.running().values().for_each(|entry| entry.stop.leave());
         self.tasks.close();
         self.tasks.wait().await;
+        if let Err(error) = batch::leave(&shared.lab, &left).await {
+            tracing::warn!("what ran stays interrupted: {error}");
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Ticket, Entry>> {
@@ -172,7 +179,7 @@ async fn carry_out(
     shared: &Shared,
     job: Job,
     watcher: &JobWatcher<'_>,
-    cancel: &CancellationToken,
+    stop: &Stop,
 ) -> Result<String, OpsError> {
     let lab = &shared.lab;
     match job {
@@ -181,9 +188,10 @@ async fn carry_out(
             let spec = read
                 .map_err(|error| OpsError::Invalid(format!("reading the batch file: {error}")))?
                 .map_err(|error| OpsError::Invalid(error.to_string()))?;
-            Ok(conclusion(&batch::run(lab, &spec, watcher, cancel).await?))
+            Ok(conclusion(&batch::run(lab, &spec, watcher, stop).await?))
         }
-        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, cancel).await?)),
+        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, stop).await?)),
+        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, watcher, stop).await?)),
         Job::Start(form) => {
             watcher.will_do(u64::from(form.repeat.max(1)));
             let request = RunRequest {
@@ -195,13 +203,13 @@ async fn carry_out(
                 repeat: form.repeat.max(1),
                 ..RunRequest::default()
             };
-            let done = experiment::run(lab, &request, watcher, cancel).await?;
+            let done = experiment::run(lab, &request, watcher, stop).await?;
             let ids: Vec<String> = done.iter().map(|run| format!("{} {}", run.id, run.status)).collect();
             Ok(format!("Experiment {}", ids.join(", ")))
         }
         Job::Rerun(id) => {
             watcher.will_do(1);
-            let run = experiment::rerun(lab, id, watcher, cancel).await?;
+            let run = experiment::rerun(lab, id, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
     }

@@ -110,6 +110,8 @@ pub enum SearchQuery {
 pub enum Write {
     LaunchBatch(PathBuf),
     RetryBatch(BatchId),
+    /// Goes on where it broke off.
+    ResumeBatch(BatchId),
     StartRun(RunForm),
     Rerun(ExperimentId),
     Edit(Vec<ExperimentId>, Edit),

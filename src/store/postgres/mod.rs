@@ -8,6 +8,7 @@ mod changes;
 mod connect;
 mod copy;
 mod documents;
+mod entries;
 mod error;
 mod experiments;
 mod json;

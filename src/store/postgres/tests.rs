@@ -300,7 +300,7 @@ fn changes_of_others_are_told() {
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         // An empty queue asked for work is no change.
-        assert_eq!(pg.claim(1, "w").await.unwrap(), None);
+        assert_eq!(pg.claim(Some(1), "w", 1).await.unwrap(), []);
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         pg.record(id, 1, &[point("loss", 0, 1.0)]).await.unwrap();
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
@@ -440,7 +440,7 @@ fn speed() {
         println!("{:.0} trials/s", 20_000.0 / began.elapsed().as_secs_f64());
         let began = std::time::Instant::now();
         for _ in 0..200 {
-            pg.claim(1, "w").await.unwrap().unwrap();
+            pg.claim(Some(1), "w", 1).await.unwrap();
         }
         println!("{:.0} claims/s", 200.0 / began.elapsed().as_secs_f64());
     });

@@ -170,3 +170,43 @@ fn a_paste_longer_than_the_queue_of_the_terminal_is_taken() {
     terminal.press("q");
     assert_eq!(terminal.wait_for_end(), 0);
 }
+
+const SLOW: &str = "name = 'slow'\ndataset = 'd'\nparallel = 2\nsteps = 1000\ndelay_ms = 20\n[params]\nmodel = ['A', 'B', 'C', 'D']\n";
+
+#[test]
+fn who_leaves_may_leave_the_queue_for_later() {
+    let lab = Labtop::new();
+    std::fs::create_dir(lab.folder.path().join("batches")).unwrap();
+    lab.write("batches/slow.toml", SLOW);
+    let mut terminal = Terminal::start(lab.folder.path(), &[], &[("LABTOP__BATCHES", "batches")], 120, 40);
+    terminal.wait_for("No experiments yet");
+    terminal.press("b");
+    terminal.wait_for("slow");
+    terminal.press("\r");
+    terminal.wait_for("● running");
+    terminal.press("q");
+    terminal.wait_for("goes back into the queue");
+    terminal.press("l");
+    assert_eq!(terminal.wait_for_end(), 0);
+    assert!(terminal.is_restored());
+    assert!(String::from_utf8_lossy(&terminal.written).contains("labtop worker --once"));
+    let batch = lab.json(&["batch", "show", "1"]);
+    assert_eq!((&batch["batch"]["queued"], &batch["batch"]["cancelled"]), (&4.into(), &0.into()), "{batch}");
+}
+
+#[test]
+fn what_dies_elsewhere_shows_it() {
+    let lab = Labtop::new();
+    let file = lab.write("slow.toml", SLOW);
+    let mut terminal = open(&lab, 160, 45);
+    terminal.wait_for("No experiments yet");
+    let mut child =
+        lab.command().args(["batch", "run", &file]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    terminal.wait_for("● running");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    terminal.wait_for("! interrupted");
+    assert!(!terminal.text().contains("● running"));
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+}
