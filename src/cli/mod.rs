@@ -157,6 +157,9 @@ impl Session {
     /// Marks what died on this machine, so that nothing is shown as running that does not. Whoever only looks is not
     /// kept from it when this fails.
     async fn reap(&self) {
+        if self.lab.settings.read_only {
+            return;
+        }
         if let Err(error) = reaper::reap(&self.lab).await {
             tracing::debug!("runs of dead processes: {error}");
         }

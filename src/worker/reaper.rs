@@ -14,6 +14,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Marks what dies, and tells it. While nothing runs elsewhere it waits for news of changes and does nothing.
 pub async fn watch(shared: &Shared) {
+    if shared.lab.settings.read_only {
+        return std::future::pending().await;
+    }
     loop {
         match reaper::reap(&shared.lab).await {
             Ok((interrupted, others)) => {
