@@ -8,7 +8,7 @@ use crate::domain::batch::{Batch, BatchId};
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::table::Table;
 use crate::ops::OpsError;
-use crate::ops::batch::{self, BatchReport};
+use crate::ops::batch::{self, BatchReport, Cancelled};
 
 use super::error::CliError;
 use super::ls;
@@ -38,7 +38,7 @@ pub enum Command {
     },
     /// Show a batch with its experiments
     Show { id: BatchId },
-    /// Cancel what is still queued
+    /// Cancel what is queued, and what runs, wherever it runs
     Cancel { id: BatchId },
     /// Go on where a batch broke off: run what was interrupted and what is queued
     Resume { id: BatchId },
@@ -76,8 +76,9 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             show(&report, session)
         }
         Command::Cancel { id } => {
-            let count = batch::cancel(&session.lab, id).await?;
-            session.output.line(&format!("Cancelled {count} queued experiments of batch {id}"))?;
+            let Cancelled { queued, running } = batch::cancel(&session.lab, id).await?;
+            let text = format!("Cancelled {queued} queued and {running} running experiments of batch {id}");
+            session.output.line(&text)?;
             Ok(0)
         }
         Command::Resume { id } => {

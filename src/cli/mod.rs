@@ -12,7 +12,9 @@ use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
+mod archive;
 mod batch;
+mod cancel;
 mod collections;
 mod completions;
 mod dashboard;
@@ -27,6 +29,7 @@ mod ls;
 mod output;
 mod published;
 mod render;
+mod rerun;
 mod rm;
 mod run;
 mod schema;
@@ -97,6 +100,12 @@ enum Command {
     Diff(diff::Args),
     /// Add or remove tags
     Tag(tag::Args),
+    /// Run a new experiment with the parameters and the seed of an old one
+    Rerun(rerun::Args),
+    /// End what runs or is queued, wherever it runs
+    Cancel(cancel::Args),
+    /// Put experiments out of sight; they stay in the store
+    Archive(archive::Args),
     /// Delete experiments
     Rm(rm::Args),
     /// Documents and similarity search
@@ -129,6 +138,7 @@ impl Command {
     fn changes_something(&self) -> bool {
         match self {
             Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
             Command::Docs(command) => command.changes_something(),
@@ -141,7 +151,7 @@ impl Command {
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Batch(_) | Command::Worker(_))
+        matches!(self, Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_))
     }
 }
 
@@ -275,6 +285,9 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Show(args) => show::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,
         Command::Tag(args) => tag::run(args, session).await,
+        Command::Rerun(args) => rerun::run(args, session).await,
+        Command::Cancel(args) => cancel::run(args, session).await,
+        Command::Archive(args) => archive::run(args, session).await,
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
         Command::Collections(command) => collections::run(command, session).await,

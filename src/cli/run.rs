@@ -75,7 +75,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 }
 
 /// 0 when all completed, 130 when one was broken off, else 1.
-fn exit_code(experiments: &[Experiment]) -> u8 {
+pub fn exit_code(experiments: &[Experiment]) -> u8 {
     let any = |status| experiments.iter().any(|experiment| experiment.status == status);
     if any(Status::Cancelled) || any(Status::Interrupted) {
         130

@@ -11,7 +11,7 @@ use super::workflow::{self, Pace};
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::batch_spec::derived_seed;
 use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
-use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Parameters, Status};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::metric::MetricPoint;
 use crate::runner;
 use crate::store::ErrorKind;
@@ -237,6 +237,21 @@ pub async fn edit(lab: &Lab, ids: &[ExperimentId], edit: &Edit) -> Result<Vec<Ex
         edited.push(lab.experiments.edit(id, edit).await?);
     }
     Ok(edited)
+}
+
+/// Ends what runs or waits in a queue, wherever it runs: whoever runs it notices within seconds and drops it.
+pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
+    let run = lab.experiments.get(id).await?;
+    if run.status.is_final() {
+        return Err(OpsError::Invalid(format!("experiment {id} is {} already", run.status)));
+    }
+    let outcome = Outcome {
+        status: Status::Cancelled,
+        results: run.results,
+        error: None,
+        finished_at: Some(workflow::now()),
+    };
+    Ok(lab.experiments.finish(id, run.attempt, &outcome).await?)
 }
 
 /// Deletes experiments with their points and performance rows; says how many there were. Their documents stay in

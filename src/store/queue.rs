@@ -45,8 +45,8 @@ pub trait BatchQueue: Send + Sync + Debug {
     async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>>;
 
     /// Says that `worker` is alive and still works on these: their `heartbeat_at` is the store's now. Those that are
-    /// not running under its name are left alone.
-    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<()>;
+    /// not running under its name any more are left alone; gives back the others.
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>>;
 
     /// Every running experiment that a worker has, oldest first. Rows that no worker has (foreign SQL) are not among
     /// them.

@@ -117,29 +117,29 @@ impl Jobs {
         });
     }
 
-    /// Stops what was asked for, if this process works on it; a batch also gives up what it has queued.
+    /// Ends what was asked for, in this process or in another; a batch also gives up what it has queued.
     pub fn cancel(&self, shared: &Shared, ticket: Ticket, what: Cancel) {
-        let (found, batches) = {
+        let batches: Vec<BatchId> = {
             let running = self.running();
-            let hit: Vec<&Entry> = running
-                .iter()
-                .filter(|(job, entry)| match what {
-                    Cancel::Job(wanted) => **job == wanted,
-                    Cancel::Batch(id) => entry.batch == Some(id),
-                    Cancel::Experiment(id) => entry.experiments.contains(&id),
-                })
-                .map(|(_, entry)| entry)
-                .collect();
-            hit.iter().for_each(|entry| entry.stop.cancel());
-            let batches: Vec<BatchId> = match what {
-                Cancel::Batch(id) => vec![id],
-                _ => hit.iter().filter_map(|entry| entry.batch).collect(),
-            };
-            (!hit.is_empty(), batches)
+            let hit = running.iter().filter(|(job, entry)| match what {
+                Cancel::Job(wanted) => **job == wanted,
+                Cancel::Batch(id) => entry.batch == Some(id),
+                Cancel::Experiment(_) => false,
+            });
+            let stopped = hit.map(|(_, entry)| {
+                entry.stop.cancel();
+                entry.batch
+            });
+            stopped.flatten().collect()
         };
         let shared = shared.clone();
         self.tasks.spawn(async move {
-            let result = withdraw(&shared, found, &batches).await.map_err(|error| failure(&error));
+            let result = match what {
+                Cancel::Experiment(id) => cancel_run(&shared, id).await,
+                Cancel::Batch(id) => cancel_batches(&shared, &[id]).await,
+                Cancel::Job(_) => cancel_batches(&shared, &batches).await,
+            };
+            let result = result.map_err(|error| failure(&error));
             shared.tell(Event::Done { ticket, result }).await;
         });
     }
@@ -161,18 +161,21 @@ impl Jobs {
     }
 }
 
-async fn withdraw(shared: &Shared, found: bool, batches: &[BatchId]) -> Result<String, OpsError> {
+async fn cancel_run(shared: &Shared, id: ExperimentId) -> Result<String, OpsError> {
+    let cancelled = experiment::cancel(&shared.lab, id).await?;
+    shared.tell(Event::Experiment(Box::new(cancelled))).await;
+    Ok(format!("Experiment {id} cancelled"))
+}
+
+async fn cancel_batches(shared: &Shared, batches: &[BatchId]) -> Result<String, OpsError> {
     let mut queued = 0;
     for &id in batches {
-        queued += batch::cancel(&shared.lab, id).await?;
+        queued += batch::cancel(&shared.lab, id).await?.queued;
     }
-    match (found, queued) {
-        (false, 0) => Err(OpsError::Invalid(
-            "nothing to cancel: it has ended, or another process works on it".to_owned(),
-        )),
-        (_, 0) => Ok("Cancelling".to_owned()),
-        (_, queued) => Ok(format!("Cancelled, with {queued} that were queued")),
-    }
+    Ok(match queued {
+        0 => "Cancelled".to_owned(),
+        queued => format!("Cancelled, with {queued} that were queued"),
+    })
 }
 
 async fn carry_out(

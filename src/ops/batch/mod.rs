@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::crew::Crew;
-use super::experiment::check_runnable;
+use super::experiment::{self, check_runnable};
 use super::place::Place;
 use super::{Lab, News, OpsError, Result, Stop, Watcher, reaper};
 use crate::domain::batch::{Batch, BatchId, NewBatch};
@@ -19,6 +19,7 @@ use crate::domain::batch_spec::{BatchSpec, Trial};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::spelling;
+use crate::store::ErrorKind;
 use crate::store::experiments::ExperimentQuery;
 
 /// Experiments read at once.
@@ -144,10 +145,30 @@ fn best<'a>(batch: &Batch, experiments: &'a [Experiment]) -> Option<&'a Experime
     best.map(|(experiment, _)| experiment)
 }
 
-/// Withdraws what is still queued; says how many. What runs is ended by whoever runs it.
-pub async fn cancel(lab: &Lab, id: BatchId) -> Result<u64> {
-    lab.queue.batch(id).await?;
-    Ok(lab.queue.withdraw(id).await?)
+/// What cancelling a batch ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    pub queued: u64,
+    pub running: u64,
+}
+
+/// Withdraws what is still queued, and ends what runs, wherever it runs.
+pub async fn cancel(lab: &Lab, id: BatchId) -> Result<Cancelled> {
+    let queued = lab.queue.withdraw(id).await?;
+    let running = Literal::Text(Status::Running.as_str().to_owned());
+    let filter =
+        Filter::And(vec![equal(Field::Batch, Literal::Number(id as f64)), equal(Field::Status, running)]);
+    let mut ended = 0;
+    for run in all(lab, filter).await? {
+        match experiment::cancel(lab, run.id).await {
+            Ok(_) => ended += 1,
+            // It came to its end meanwhile.
+            Err(OpsError::Invalid(_)) => {}
+            Err(OpsError::Store(error)) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Cancelled { queued, running: ended })
 }
 
 /// Puts failed, cancelled and interrupted trials back into the queue and runs what is queued.

@@ -105,7 +105,11 @@ async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
     let counts = report.unwrap().batch.counts;
     assert_eq!((counts.cancelled, counts.queued, counts.running), (2, 4, 0));
 
-    assert_eq!(cancel(&bench.lab, 1).await.unwrap(), 4, "withdrawn only when asked");
+    assert_eq!(
+        cancel(&bench.lab, 1).await.unwrap(),
+        Cancelled { queued: 4, running: 0 },
+        "withdrawn only when asked"
+    );
     bench
         .store
         .change(1, |experiment| experiment.parameters.insert("delay".to_owned(), 0.into()).map_or((), drop));

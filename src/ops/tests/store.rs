@@ -301,6 +301,7 @@ impl BatchQueue for FakeStore {
 
     async fn withdraw(&self, id: BatchId) -> Result<u64> {
         let mut tables = self.tables.lock().unwrap();
+        tables.batch(id)?;
         let mut count = 0;
         for experiment in tables.experiments.values_mut() {
             if experiment.batch_id == Some(id) && experiment.status == Status::Queued {
@@ -326,14 +327,17 @@ impl BatchQueue for FakeStore {
         Ok(queued)
     }
 
-    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<()> {
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
         let mut tables = self.tables.lock().unwrap();
+        let mut alive = Vec::new();
         for run in tables.experiments.values_mut() {
-            if ids.contains(&run.id) && run.worker.as_deref() == Some(worker) {
+            let theirs = run.worker.as_deref() == Some(worker) && run.status == Status::Running;
+            if ids.contains(&run.id) && theirs {
                 run.heartbeat_at = Some(Timestamp::now());
+                alive.push(run.id);
             }
         }
-        Ok(())
+        Ok(alive)
     }
 
     async fn under_way(&self) -> Result<Vec<UnderWay>> {

@@ -260,6 +260,10 @@ fn is_ours(stored: &Experiment, entry: &Entry) -> bool {
 async fn overtaken(lab: &Lab, experiment: &Experiment, watcher: &dyn Watcher) -> Result<Experiment> {
     let id = experiment.id;
     let stored = lab.experiments.get(id).await?;
+    if stored.status == Status::Cancelled && stored.attempt == experiment.attempt {
+        // Somebody wanted that.
+        return Ok(stored);
+    }
     let text = format!(
         "Attempt {} of experiment {id} was ended from elsewhere (now {}, attempt {}): its result is dropped.",
         experiment.attempt, stored.status, stored.attempt

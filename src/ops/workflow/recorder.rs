@@ -82,7 +82,7 @@ impl<'a> Recorder<'a> {
                     Some(Report::Step { step, metrics }) => self.take(step, metrics).await?,
                 },
                 () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
-                _ = beat.tick() => self.beat().await,
+                _ = beat.tick() => self.beat().await?,
                 () = stop.stopped(), if !cancelled => cancelled = true,
             }
         }
@@ -90,10 +90,15 @@ impl<'a> Recorder<'a> {
     }
 
     /// A beat that is missed is made up for by the next.
-    async fn beat(&self) {
-        let worker = &self.lab.place().worker;
-        if let Err(error) = self.lab.queue.beat(&[self.experiment.id], worker).await {
-            tracing::debug!("experiment {}: {}", self.experiment.id, error.message);
+    async fn beat(&self) -> Result<(), Overtaken> {
+        let (id, worker) = (self.experiment.id, &self.lab.place().worker);
+        match self.lab.queue.beat(&[id], worker).await {
+            Ok(alive) if alive.contains(&id) => Ok(()),
+            Ok(_) => Err(Overtaken),
+            Err(error) => {
+                tracing::debug!("experiment {id}: {}", error.message);
+                Ok(())
+            }
         }
     }
 

@@ -88,15 +88,17 @@ impl BatchQueue for Queue {
         self.engine.write_plain("queueing again", move |connection| requeue(connection, &ids)).await
     }
 
-    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<()> {
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
         let (ids, worker) = (list_of(ids), worker.to_owned());
         self.engine
             .write_plain("noting a heartbeat", move |connection| {
                 let sql = format!(
                     "UPDATE ml_schema.experiments SET heartbeat_at = ?
-                     WHERE id IN ({ids}) AND status = 'running' AND worker = ?"
+                     WHERE id IN ({ids}) AND status = 'running' AND worker = ? RETURNING id"
                 );
-                connection.execute(&sql, params![micros(Timestamp::now()), worker]).map(drop)
+                let mut statement = connection.prepare(&sql)?;
+                let values = params![micros(Timestamp::now()), worker];
+                statement.query_map(values, |row| row.get(0))?.collect()
             })
             .await
     }

@@ -92,12 +92,13 @@ impl BatchQueue for Pg {
         rows.iter().map(|row| self.value(doing, row, 0)).collect()
     }
 
-    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<()> {
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
         let doing = "noting a heartbeat";
         let client = self.writer(Part::Experiments, doing).await?;
         let sql = "UPDATE ml_schema.experiments SET heartbeat_at = now() \
-                   WHERE id = ANY ($1) AND status = 'running' AND worker = $2";
-        self.within(doing, client.execute(sql, &[&ids, &json::text(worker)])).await.map(drop)
+                   WHERE id = ANY ($1) AND status = 'running' AND worker = $2 RETURNING id";
+        let rows = self.within(doing, client.query(sql, &[&ids, &json::text(worker)])).await?;
+        rows.iter().map(|row| self.value(doing, row, 0)).collect()
     }
 
     async fn under_way(&self) -> Result<Vec<UnderWay>> {

@@ -160,3 +160,40 @@ fn a_worker_runs_what_is_queued_and_takes_up_what_broke_off() {
     }
     assert!(lab.run(&["worker", "--once"]).stderr.contains("0 experiments ended"));
 }
+
+#[test]
+fn what_another_process_runs_can_be_cancelled() {
+    let lab = Labtop::new();
+    let file = lab.write("slow.toml", SLOW);
+    let mut child =
+        lab.command().args(["batch", "run", &file]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    until_running(&lab, 2);
+    let cancelled = lab.json(&["cancel", "1"]);
+    assert_eq!((&cancelled[0]["id"], &cancelled[0]["status"]), (&json!(1), &json!("cancelled")));
+    // Its lane goes on with the next one.
+    while lab.json(&["show", "3"])["status"] == "queued" {}
+    let said = lab.ok(&["batch", "cancel", "1"]);
+    assert_eq!(said.trim(), "Cancelled 1 queued and 2 running experiments of batch 1");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "it ends by itself, with none completed");
+    assert_eq!(lab.json(&["batch", "show", "1"])["batch"]["cancelled"], 4);
+    let again = lab.run(&["cancel", "1"]);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("experiment 1 is cancelled already"), "{again:?}");
+}
+
+#[test]
+fn archived_runs_are_out_of_sight_until_they_are_taken_back() {
+    let lab = Labtop::new();
+    lab.ok(&["run", "--model", "BERT", "--dataset", "d", "--seed", "7", "--steps", "3"]);
+    let again = lab.json(&["rerun", "1"]);
+    let first = lab.json(&["show", "1"]);
+    assert_eq!(
+        (&again[0]["id"], &again[0]["results"]),
+        (&json!(2), &first["results"]),
+        "equal seeds, equal results"
+    );
+    lab.ok(&["archive", "1"]);
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 1);
+    lab.ok(&["archive", "1", "--undo"]);
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 2);
+}
