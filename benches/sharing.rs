@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ fn main() {
     dashboard.press("\r");
     dashboard.wait_for("● running");
 
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(1024);
     let runners: Vec<_> = ["a", "b"]
         .map(|name| {
             let (folder, tell) = (folder.path().to_owned(), tell.clone());
@@ -93,7 +93,7 @@ fn main() {
 }
 
 /// `labtop run` again and again; how long each took.
-fn run(folder: &Path, name: &str, until: Instant, tell: &Sender<Outside>) -> Vec<Duration> {
+fn run(folder: &Path, name: &str, until: Instant, tell: &SyncSender<Outside>) -> Vec<Duration> {
     let mut took = Vec::new();
     while Instant::now() < until {
         let dataset = format!("out-{name}{}", took.len());

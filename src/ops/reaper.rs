@@ -35,8 +35,11 @@ impl Others {
     }
 }
 
-/// Marks what dead workers ran; says what, and what runs elsewhere.
+/// Marks what dead workers ran; says what, and what runs elsewhere. Read-only mode leaves that to others.
 pub async fn reap(lab: &Lab) -> Result<(Vec<Experiment>, Others)> {
+    if lab.settings.read_only {
+        return Ok((Vec::new(), Others::default()));
+    }
     let ours = &lab.place().worker;
     let mut others: Vec<UnderWay> = lab.queue.under_way().await?;
     others.retain(|run| run.worker != *ours);

@@ -110,14 +110,22 @@ impl Action {
 impl Action {
     /// Asks for something that read-only mode refuses.
     pub fn changes_something(self) -> bool {
-        match self {
-            Action::LoadDemo | Action::LaunchBatch | Action::NewRun | Action::Cancel | Action::Rerun => true,
-            Action::RetryFailed | Action::EditTags | Action::EditNote | Action::Archive | Action::Undo => {
-                true
-            }
-            Action::Add | Action::Create | Action::Delete => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Action::LoadDemo
+                | Action::LaunchBatch
+                | Action::NewRun
+                | Action::Cancel
+                | Action::Rerun
+                | Action::RetryFailed
+                | Action::EditTags
+                | Action::EditNote
+                | Action::Archive
+                | Action::Undo
+                | Action::Add
+                | Action::Create
+                | Action::Delete
+        )
     }
 }
 

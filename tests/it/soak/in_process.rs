@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use labtop::config::{self, Flags, Places, Settings};
 use labtop::ops::news::Nobody;
 use labtop::ops::{Lab, demo};
+use labtop::store::experiments::ExperimentQuery;
 use labtop::tui::context::Effect;
 use labtop::tui::keymap::Keymap;
 use labtop::tui::theme::Theme;
@@ -116,7 +117,7 @@ async fn soak(settings: Settings, short: u64) {
     let size = Size::new(120, 40);
     let mut soak = Soak {
         app: App::new(Options::of(&settings), Keymap::load(None), Theme::default()),
-        worker: worker::start(lab, None),
+        worker: worker::start(lab.clone(), None),
         screen: Terminal::new(TestBackend::new(size.width, size.height)).unwrap(),
         running: HashSet::new(),
         slowest: Duration::ZERO,
@@ -138,23 +139,25 @@ async fn soak(settings: Settings, short: u64) {
         if happenings.random().random_ratio(1, DRAWN) {
             soak.draw();
         }
-        if trail.count % STRIDE == 0 {
+        if trail.count.is_multiple_of(STRIDE) {
             soak.listen().await;
             tokio::task::yield_now().await;
         }
-        if trail.count % (STRIDE * 16) == 0 {
+        if trail.count.is_multiple_of(STRIDE * 16) {
             soak.settle().await;
             soak.draw();
         }
-        if trail.count % (count / 100).max(1) == 0 {
+        if trail.count.is_multiple_of((count / 100).max(1)) {
             memory.sample();
         }
     }
     soak.settle().await;
     soak.draw();
     let (frames, slowest) = (soak.frames, soak.slowest);
+    let everything = ExperimentQuery { with_archived: true, ..ExperimentQuery::default() };
+    let runs = lab.experiments.list(&everything).await.unwrap().total;
     println!(
-        "in process: seed {seed}, {count} happenings, {frames} frames in {:.0?}, slowest step {slowest:.0?}, {}",
+        "in process: seed {seed}, {count} happenings, {frames} frames, {runs} runs in {:.0?}, slowest step {slowest:.0?}, {}",
         begun.elapsed(),
         memory.tell()
     );

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use ratatui::layout::Size;
 
 use super::happening::{Happening, Happenings, bytes};
-use super::{Memory, Trail, extent};
+use super::{HANG, Memory, Trail, extent};
 use crate::support::labtop::Labtop;
 use crate::support::terminal::Terminal;
 
@@ -60,21 +60,23 @@ fn must_have_left(terminal: &mut Terminal) {
     assert!(terminal.is_restored(), "{}", terminal.text());
 }
 
-/// Whatever is open is closed, and another tab shows.
+/// Whatever is open is closed, and another tab shows; false when the program has ended. Pressed until it shows, since news
+/// of what went wrong may open over the tab at any time.
 fn must_listen(terminal: &mut Terminal, size: Size) -> bool {
     terminal.resize(120, 40);
-    for _ in 0..12 {
-        terminal.press("\x1b");
-        if !terminal.read(Duration::from_millis(30)) {
-            return false;
+    let begun = Instant::now();
+    let shows = |terminal: &Terminal| terminal.text().contains("Jobs of this session");
+    while !shows(terminal) {
+        assert!(begun.elapsed() < HANG, "it does not listen any more:\n{}", terminal.text());
+        for key in ["\x1b", "\x1b", "\x1b", "5"] {
+            terminal.press(key);
+            if !terminal.read(Duration::from_millis(30)) {
+                return false;
+            }
         }
     }
-    terminal.press("5");
-    let listens = terminal.wait_or_end(|screen| screen.contains("Health"));
-    if listens {
-        terminal.resize(size.width, size.height);
-    }
-    listens
+    terminal.resize(size.width, size.height);
+    true
 }
 
 fn soak(place: &Place<'_>, short: u64) {
@@ -104,7 +106,7 @@ fn soak(place: &Place<'_>, short: u64) {
             }
         }
         let mut alive = take(&mut terminal);
-        if alive && trail.count % PROOF == 0 {
+        if alive && trail.count.is_multiple_of(PROOF) {
             alive = must_listen(&mut terminal, size);
         }
         if !alive {
@@ -114,7 +116,7 @@ fn soak(place: &Place<'_>, short: u64) {
             memory = Memory::of(terminal.pid());
             starts += 1;
         }
-        if trail.count % (count / 100).max(1) == 0 {
+        if trail.count.is_multiple_of((count / 100).max(1)) {
             memory.sample();
         }
     }

@@ -5,6 +5,9 @@
 //! ctrl-z); where the palette leaves it, the run in a terminal starts it again, and the one in this process goes on. At
 //! most a few jobs run at a time: the run waits for them, as no hand is fast enough to start thousands.
 
+// Figures are what a soak is run for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 mod happening;
 mod in_process;
 mod in_terminal;

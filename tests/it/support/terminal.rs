@@ -138,18 +138,6 @@ impl Terminal {
         self.wait(text, |screen| screen.contains(text));
     }
 
-    /// Waits until the screen fulfils a condition; false when the program ended before.
-    pub fn wait_or_end(&mut self, condition: impl Fn(&str) -> bool) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition(&self.text()) {
-            assert!(Instant::now() < deadline, "waited in vain:\n{}", self.text());
-            if !self.read(Duration::from_millis(100)) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Waits for the end and gives back the exit code.
     pub fn wait_for_end(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
