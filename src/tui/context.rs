@@ -1,6 +1,7 @@
 //! What a tab or a popup may do beside changing itself: ask the worker, tell the user, open a popup.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use ratatui::layout::Rect;
@@ -123,4 +124,12 @@ pub struct Look<'a> {
     pub now: Timestamp,
     /// Advances while something loads; spinners are drawn from it.
     pub tick: u64,
+}
+
+impl Look<'static> {
+    /// For laying out what is not drawn: places do not depend on colours.
+    pub fn plain(now: Timestamp) -> Self {
+        static PLAIN: LazyLock<Theme> = LazyLock::new(Theme::default);
+        Look { theme: &PLAIN, now, tick: 0 }
+    }
 }

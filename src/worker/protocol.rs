@@ -192,18 +192,41 @@ pub enum Event {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Experiments { rows: Vec<Experiment>, total: u64, offset: u64 },
-    Detail { experiment: Box<Experiment>, points: Vec<MetricPoint> },
+    Experiments {
+        rows: Vec<Experiment>,
+        total: u64,
+        offset: u64,
+    },
+    /// `points` is the outline of curves that are too long; `recorded` says how many there are in all.
+    Detail {
+        experiment: Box<Experiment>,
+        points: Vec<MetricPoint>,
+        recorded: u64,
+    },
     Documents(Vec<StoredRecord>),
     BatchFiles(Vec<BatchFile>),
     Batches(Vec<Batch>),
-    Search { hits: Vec<DocumentHit>, took: Duration },
+    Search {
+        hits: Vec<DocumentHit>,
+        took: Duration,
+    },
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
-    Records { collection: String, offset: usize, records: Vec<StoredRecord> },
-    RecordHits { collection: String, hits: Vec<RecordHit>, took: Duration },
+    Records {
+        collection: String,
+        offset: usize,
+        records: Vec<StoredRecord>,
+    },
+    RecordHits {
+        collection: String,
+        hits: Vec<RecordHit>,
+        took: Duration,
+    },
     ModelSummaries(Vec<ModelSummary>),
-    Table { table: Table, took: Duration },
+    Table {
+        table: Table,
+        took: Duration,
+    },
 }
 
 /// A batch file in the picker.

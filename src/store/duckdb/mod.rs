@@ -9,6 +9,7 @@ pub mod experiments;
 mod lane;
 mod lease;
 pub mod outbox;
+mod outline;
 pub mod performance;
 pub mod queue;
 pub mod row;

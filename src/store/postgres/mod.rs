@@ -12,6 +12,7 @@ mod error;
 mod experiments;
 mod json;
 mod outbox;
+mod outline;
 mod partition;
 mod queue;
 mod rows;

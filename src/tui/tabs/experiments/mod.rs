@@ -9,6 +9,7 @@ use ratatui::layout::{Position, Rect};
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::tui::action::Action;
+use crate::tui::charts::view::View;
 use crate::tui::context::{Context, Look, Tone};
 use crate::tui::popups::wheel;
 use crate::tui::widgets::input::TextLine;
@@ -28,6 +29,7 @@ mod curves;
 mod detail;
 mod forms;
 mod list;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -62,6 +64,8 @@ pub struct Experiments {
     /// What the last archiving put away.
     archived: Vec<ExperimentId>,
     log: VecDeque<LogLine>,
+    /// How curves are looked at, in the detail and in comparisons.
+    view: View,
 }
 
 impl Default for Experiments {
@@ -79,6 +83,7 @@ impl Default for Experiments {
             follow: true,
             archived: Vec::new(),
             log: VecDeque::new(),
+            view: View::default(),
         }
     }
 }
@@ -108,6 +113,9 @@ impl Tab for Experiments {
     }
 
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        if self.act_on_curves(action, cx) {
+            return;
+        }
         let by = self.step(action, cx.area);
         match (action, by) {
             (_, Some((down, by))) => self.go(down, by, cx),
@@ -128,6 +136,10 @@ impl Tab for Experiments {
             (Action::ToggleArchived, _) => self.toggle_archived(cx),
             (Action::Mark, _) => self.mark(cx),
             (Action::Compare, _) => self.compare(cx),
+            (Action::Copy, _) if self.compare.is_none() && self.has_detail_keys() => {
+                let room = self.detail_area(cx.area).unwrap_or_default();
+                self.with_detail(cx.now, |detail, shown| detail.copy(cx, room, shown));
+            }
             (Action::LaunchBatch, _) => self.follow = true,
             _ => self.act_on_runs(action, cx),
         }
@@ -192,9 +204,18 @@ impl Tab for Experiments {
 
     fn hints(&self) -> &'static [Action] {
         if self.compare.is_some() {
-            &[Action::Right, Action::Down, Action::Back]
+            &[Action::NextMetric, Action::ReadValues, Action::NextSmoothing, Action::ToggleLog, Action::Back]
         } else if self.full {
-            &[Action::Right, Action::Down, Action::Back, Action::Cancel, Action::Rerun]
+            &[
+                Action::Right,
+                Action::Back,
+                Action::ReadValues,
+                Action::NextMetric,
+                Action::NextSmoothing,
+                Action::ToggleLog,
+                Action::EditNote,
+                Action::Copy,
+            ]
         } else {
             &[
                 Action::LaunchBatch,
@@ -245,8 +266,7 @@ impl Experiments {
         }
         if self.has_detail_keys() {
             let room = self.detail_area(cx.area).unwrap_or_default();
-            let log = self.log_of_shown();
-            return self.detail.scroll(down, by, room, self.list.selected(), &log);
+            return self.with_detail(cx.now, |detail, shown| detail.scroll(down, by, room, shown));
         }
         self.follow = false;
         let total = self.list.total();
@@ -452,7 +472,7 @@ impl Experiments {
         self.focus = if in_detail { Focus::Detail } else { Focus::Table };
         let rows = self.rows_area(cx.area);
         if in_detail || self.full {
-            return;
+            return self.click_detail(mouse, cx);
         }
         let (height, total) = (self.height(cx.area), self.list.total());
         if let Some(column) = self.table(true).title_at(rows, place) {
