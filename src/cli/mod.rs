@@ -24,6 +24,7 @@ mod error;
 mod export;
 mod keys;
 mod ls;
+mod note;
 mod output;
 mod published;
 mod render;
@@ -94,6 +95,8 @@ enum Command {
     Diff(diff::Args),
     /// Add or remove tags
     Tag(tag::Args),
+    /// Write the note of an experiment, in $EDITOR or from stdin
+    Note(note::Args),
     /// Delete experiments
     Rm(rm::Args),
     /// Documents and similarity search
@@ -125,7 +128,7 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Note(_) | Command::Rm(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
             Command::Docs(command) => command.changes_something(),
@@ -238,6 +241,7 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Show(args) => show::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,
         Command::Tag(args) => tag::run(args, session).await,
+        Command::Note(args) => note::run(args, session).await,
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
         Command::Collections(command) => collections::run(command, session).await,

@@ -215,6 +215,11 @@ pub async fn list(lab: &Lab, query: &ExperimentQuery) -> Result<ExperimentPage> 
     Ok(lab.experiments.list(query).await?)
 }
 
+/// One experiment without its curves.
+pub async fn get(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
+    Ok(lab.experiments.get(id).await?)
+}
+
 /// An experiment and its curves. The collection store is not asked.
 pub async fn detail(lab: &Lab, id: ExperimentId) -> Result<Detail> {
     let (experiment, points) = tokio::try_join!(lab.experiments.get(id), lab.experiments.points(id))?;

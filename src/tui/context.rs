@@ -1,11 +1,13 @@
 //! What a tab or a popup may do beside changing itself: ask the worker, tell the user, open a popup.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
+use crate::domain::experiment::ExperimentId;
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
 use super::popups::Popup;
@@ -18,9 +20,20 @@ pub enum Effect {
     /// To the clipboard, through the terminal (OSC 52).
     Copy(String),
     Suspend,
+    /// Opens a note in the user's editor, which has the terminal meanwhile; comes back as `Message::Edited`.
+    EditNote(Box<EditNote>),
+    /// Removes the file of a draft that is saved.
+    Discard(PathBuf),
     /// Whether the mouse belongs to labtop.
     Mouse(bool),
     Quit(Parting),
+}
+
+/// The note of a run, as it was when the user began to edit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditNote {
+    pub id: ExperimentId,
+    pub before: String,
 }
 
 /// How the dashboard ended; what becomes of running jobs follows from it.
@@ -106,6 +119,16 @@ impl Context<'_> {
 
     pub fn copy(&mut self, text: String) {
         self.effects.push(Effect::Copy(text));
+    }
+
+    /// Opens a note in the user's editor.
+    pub fn edit_note(&mut self, note: EditNote) {
+        self.effects.push(Effect::EditNote(Box::new(note)));
+    }
+
+    /// The file of a draft is no longer needed.
+    pub fn discard(&mut self, path: PathBuf) {
+        self.effects.push(Effect::Discard(path));
     }
 
     fn send(&mut self, command: Command) -> Ticket {

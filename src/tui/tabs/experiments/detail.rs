@@ -120,6 +120,11 @@ impl Detail {
         }
     }
 
+    /// The run as it was read last.
+    pub fn loaded(&self) -> Option<&Experiment> {
+        self.loaded.data().map(|loaded| &loaded.experiment)
+    }
+
     fn curves(&self) -> Option<&Curves> {
         self.loaded.data().map(|loaded| &loaded.curves)
     }

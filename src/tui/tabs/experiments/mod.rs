@@ -1,6 +1,7 @@
 //! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
@@ -10,11 +11,12 @@ use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::tui::action::Action;
 use crate::tui::charts::view::View;
-use crate::tui::context::{Context, Look, Tone};
+use crate::tui::context::{Context, EditNote, Look, Tone};
+use crate::tui::editor::Draft;
 use crate::tui::popups::wheel;
 use crate::tui::widgets::input::TextLine;
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Event, LogLine, Slot};
+use crate::worker::protocol::{Event, Failure, LogLine, Slot, Ticket};
 
 use super::Tab;
 use compare::Compare;
@@ -29,6 +31,7 @@ mod curves;
 mod detail;
 mod forms;
 mod list;
+mod note;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -64,6 +67,8 @@ pub struct Experiments {
     /// What the last archiving put away.
     archived: Vec<ExperimentId>,
     log: VecDeque<LogLine>,
+    /// Notes on their way to the store, and the files their texts are in until they are there.
+    drafts: Vec<(Ticket, PathBuf)>,
     /// How curves are looked at, in the detail and in comparisons.
     view: View,
 }
@@ -83,6 +88,7 @@ impl Default for Experiments {
             follow: true,
             archived: Vec::new(),
             log: VecDeque::new(),
+            drafts: Vec::new(),
             view: View::default(),
         }
     }
@@ -193,13 +199,13 @@ impl Tab for Experiments {
                 }
                 self.log.push_back(line.clone());
             }
-            Event::Answer { .. }
-            | Event::Done { .. }
-            | Event::Job(_)
-            | Event::Batch(_)
-            | Event::Health(_)
-            | Event::Changed => {}
+            Event::Done { ticket, result } => self.note_saved(*ticket, result.is_ok(), cx),
+            Event::Answer { .. } | Event::Job(_) | Event::Batch(_) | Event::Health(_) | Event::Changed => {}
         }
+    }
+
+    fn note_edited(&mut self, note: &EditNote, result: &Result<Draft, Failure>, cx: &mut Context<'_>) {
+        Experiments::note_edited(self, note, result, cx);
     }
 
     fn hints(&self) -> &'static [Action] {
