@@ -5,8 +5,7 @@ use ratatui::layout::Size;
 
 use crate::domain::experiment::{Edit, Figures, Status};
 use crate::tui::app::Message;
-use crate::tui::context::{EditNote, Effect};
-use crate::tui::editor::Draft;
+use crate::tui::context::Effect;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, at, batch, failure, points, run, running};
 use crate::worker::protocol::{Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Write};
@@ -309,64 +308,6 @@ fn a_value_is_copied_and_a_curve_is_clicked() {
     let line = stage.screen().lines().position(|line| line.contains("parameters ·")).unwrap();
     stage.tell(click(20, line as u16));
     assert!(stage.screen().contains("No results."), "{}", stage.screen());
-}
-
-fn edit_note(stage: &mut Stage, text: &str) {
-    let effect = stage.effects.iter().rev().find_map(|effect| match effect {
-        Effect::EditNote(note) => Some(note.clone()),
-        _ => None,
-    });
-    let draft = Draft { text: text.to_owned(), path: "/tmp/labtop-note-1.md".into() };
-    stage.tell(Message::Edited(effect.unwrap(), Ok(draft)));
-}
-
-#[test]
-fn a_note_is_revised_in_the_editor_and_its_draft_goes_when_it_is_saved() {
-    let mut stage = stage(80, 24);
-    stage.press("N");
-    assert_eq!(
-        stage.effects.last(),
-        Some(&Effect::EditNote(Box::new(EditNote { id: 1204, before: String::new() })))
-    );
-    edit_note(&mut stage, "seed 7 diverges\nafter step 30");
-    let after = "seed 7 diverges\nafter step 30".to_owned();
-    let revised = Write::Edit(vec![1204], Edit::ReviseNote { before: String::new(), after });
-    assert!(stage.commands().contains(&&Command::Write(revised)));
-    assert_eq!(stage.effects.last(), Some(&Effect::Discard("/tmp/labtop-note-1.md".into())));
-    let sent = stage.sent.len();
-    stage.press("N");
-    edit_note(&mut stage, "");
-    assert!(stage.screen().contains("the note is unchanged"), "{}", stage.screen());
-    assert_eq!(stage.sent.len(), sent, "nothing is written for nothing");
-}
-
-#[test]
-fn a_note_that_cannot_be_saved_is_kept_and_its_file_is_named() {
-    let mut stage = stage(80, 24);
-    stage.press("N");
-    stage.silent = true;
-    edit_note(&mut stage, "mine");
-    let ticket = stage.sent.last().unwrap().ticket;
-    let refused = failure("the note of experiment 1204 was changed meanwhile, and nothing was overwritten");
-    stage.hear(Event::Done { ticket, result: Err(refused) });
-    assert!(stage.screen().contains("/tmp/labtop-note-1.md"), "{}", stage.screen());
-    assert!(!stage.effects.iter().any(|effect| matches!(effect, Effect::Discard(_))));
-    stage.press("<esc>");
-    assert!(stage.screen().contains("changed meanwhile"), "{}", stage.screen());
-}
-
-#[test]
-fn without_an_editor_the_form_stays_unless_it_would_spoil_the_note() {
-    let mut stage = stage(80, 24);
-    let note = |before: &str| Box::new(EditNote { id: 1204, before: before.to_owned() });
-    let missing = || failure("neither VISUAL nor EDITOR names an editor");
-    stage.tell(Message::Edited(note("short"), Err(missing())));
-    assert!(stage.screen().contains("Note on #1204"), "{}", stage.screen());
-    assert!(stage.screen().contains("short"));
-    stage.press("<esc>");
-    stage.tell(Message::Edited(note("two\nlines"), Err(missing())));
-    assert!(stage.screen().contains("neither VISUAL nor EDITOR"), "{}", stage.screen());
-    assert!(!stage.screen().contains("Note on #1204"));
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub fn metrics(curves: Option<&Curves>, theme: &Theme) -> Facts {
         let figure = |value: Option<f64>| value.map_or("–".to_owned(), short);
         let text = format!(
             "{:>8}  min {:>8}  max {:>8}  {} points",
-            figure(finite().last()),
+            figure(finite().next_back()),
             figure(finite().reduce(f64::min)),
             figure(finite().reduce(f64::max)),
             count(series.points().len() as u64)
