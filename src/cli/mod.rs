@@ -26,6 +26,7 @@ mod error;
 mod export;
 mod keys;
 mod ls;
+mod note;
 mod output;
 mod published;
 mod render;
@@ -106,6 +107,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Put experiments out of sight; they stay in the store
     Archive(archive::Args),
+    /// Write the note of an experiment, in $EDITOR or from stdin
+    Note(note::Args),
     /// Delete experiments
     Rm(rm::Args),
     /// Documents and similarity search
@@ -138,7 +141,7 @@ impl Command {
     fn changes_something(&self) -> bool {
         match self {
             Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
-            Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) => true,
+            Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
             Command::Docs(command) => command.changes_something(),
@@ -288,6 +291,7 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Rerun(args) => rerun::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Archive(args) => archive::run(args, session).await,
+        Command::Note(args) => note::run(args, session).await,
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
         Command::Collections(command) => collections::run(command, session).await,

@@ -202,12 +202,26 @@ pub struct Outcome {
     pub finished_at: Option<Timestamp>,
 }
 
+/// Somebody else wrote a note while this one was being written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the note of experiment {id} was changed meanwhile, and nothing was overwritten; it begins '{now}'")]
+pub struct NoteChanged {
+    id: ExperimentId,
+    /// The beginning of the note as it is now.
+    now: String,
+}
+
 /// What a person may change about an experiment afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     AddTags(Vec<String>),
     RemoveTags(Vec<String>),
     Note(String),
+    /// A new note in the place of the one that was read; refused when it is another one by now.
+    ReviseNote {
+        before: String,
+        after: String,
+    },
     Archive(bool),
 }
 
@@ -255,8 +269,19 @@ impl Edit {
                 }
             }
             Edit::RemoveTags(tags) => after.retain(|tag| !tags.contains(tag)),
-            Edit::Note(_) | Edit::Archive(_) => {}
+            Edit::Note(_) | Edit::ReviseNote { .. } | Edit::Archive(_) => {}
         }
         after
+    }
+
+    /// Whether the edit still fits the experiment it was made for.
+    pub fn check(&self, experiment: &Experiment) -> Result<(), NoteChanged> {
+        match self {
+            Edit::ReviseNote { before, .. } if *before != experiment.note => {
+                let now = experiment.note.lines().next().unwrap_or("");
+                Err(NoteChanged { id: experiment.id, now: super::text::first_characters(now, 80).to_owned() })
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -12,3 +12,12 @@ pub struct MetricPoint {
     pub value: f64,
     pub recorded_at: Timestamp,
 }
+
+/// Curves with fewer points and the same outline.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outline {
+    /// By name and step.
+    pub points: Vec<MetricPoint>,
+    /// How many points there are in all.
+    pub recorded: u64,
+}

@@ -12,7 +12,7 @@ use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::batch_spec::derived_seed;
 use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
-use crate::domain::metric::MetricPoint;
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::runner;
 use crate::store::ErrorKind;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
@@ -209,11 +209,24 @@ pub async fn list(lab: &Lab, query: &ExperimentQuery) -> Result<ExperimentPage> 
     Ok(lab.experiments.list(query).await?)
 }
 
+/// One experiment without its curves.
+pub async fn get(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
+    Ok(lab.experiments.get(id).await?)
+}
+
 /// An experiment and its curves. The collection store is not asked.
 pub async fn detail(lab: &Lab, id: ExperimentId) -> Result<Detail> {
     let (experiment, points) = tokio::try_join!(lab.experiments.get(id), lab.experiments.points(id))?;
     let collection = collection_name(&experiment.model_type, &experiment.dataset);
     Ok(Detail { experiment, points, collection })
+}
+
+/// Points that are read for a screen, at most: more than it has dots, and few enough to come at once.
+const SCREEN: usize = 100_000;
+
+/// An experiment, and its curves as far as a screen can show them.
+pub async fn outline(lab: &Lab, id: ExperimentId) -> Result<(Experiment, Outline)> {
+    Ok(tokio::try_join!(lab.experiments.get(id), lab.experiments.outline(id, SCREEN))?)
 }
 
 /// The run's five documents, as far as its collection holds them.

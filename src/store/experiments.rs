@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome};
 use crate::domain::filter::{Field, Filter};
-use crate::domain::metric::MetricPoint;
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::window::{Key, Window};
 
 use super::{Backend, ErrorKind, Health, Result, StoreError};
@@ -113,6 +113,12 @@ pub trait ExperimentStore: Send + Sync + Debug {
     /// All points of the newest attempt, by name and step.
     async fn points(&self, id: ExperimentId) -> Result<Vec<MetricPoint>>;
 
+    /// The curves of the newest attempt in about `most` points, by name and step, however long they are: the database
+    /// thins, and no more than that travels. Curves share `most` evenly ([`outline_share`]). One that has no more than
+    /// its share comes whole. A longer one is cut into equal parts of its steps, and of each part come the first, the
+    /// last, the smallest, the largest, and one that is not finite if there is any.
+    async fn outline(&self, id: ExperimentId, most: usize) -> Result<Outline>;
+
     /// Commits the one result of an attempt: status, results with their typed figures, error, time.
     async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
         let entry = Entry { id, attempt, points: Vec::new(), outcome: Some(outcome.clone()) };
@@ -128,6 +134,15 @@ pub trait ExperimentStore: Send + Sync + Debug {
 
     /// True where `finish` and `remove` keep `experiments_performance` in step by themselves.
     fn keeps_performance(&self) -> bool;
+}
+
+/// Points that come of one part of a thinned curve, at most.
+const OF_A_PART: usize = 5;
+
+/// Points that each of `curves` curves may have of an outline of `most`, and the parts a longer one is cut into.
+pub fn outline_share(most: usize, curves: usize) -> (i64, i64) {
+    let share = (most / curves.max(1)).clamp(20 * OF_A_PART, 2_000 * OF_A_PART);
+    (share as i64, (share / OF_A_PART) as i64)
 }
 
 fn only<T>(answers: Vec<T>, id: ExperimentId) -> Result<T> {

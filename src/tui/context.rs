@@ -1,10 +1,13 @@
 //! What a tab or a popup may do beside changing itself: ask the worker, tell the user, open a popup.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
+use crate::domain::experiment::ExperimentId;
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
 use super::keymap::Keys;
@@ -25,9 +28,20 @@ pub enum Effect {
     /// To the clipboard, through the terminal (OSC 52).
     Copy(String),
     Suspend,
+    /// Opens a note in the user's editor, which has the terminal meanwhile; comes back as `Message::Edited`.
+    EditNote(Box<EditNote>),
+    /// Removes the file of a draft that is saved.
+    Discard(PathBuf),
     /// Whether the mouse belongs to labtop.
     Mouse(bool),
     Quit(Parting),
+}
+
+/// The note of a run, as it was when the user began to edit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditNote {
+    pub id: ExperimentId,
+    pub before: String,
 }
 
 /// How the dashboard ended; what becomes of running jobs follows from it.
@@ -129,6 +143,16 @@ impl Context<'_> {
         );
     }
 
+    /// Opens a note in the user's editor.
+    pub fn edit_note(&mut self, note: EditNote) {
+        self.effects.push(Effect::EditNote(Box::new(note)));
+    }
+
+    /// The file of a draft is no longer needed.
+    pub fn discard(&mut self, path: PathBuf) {
+        self.effects.push(Effect::Discard(path));
+    }
+
     fn send(&mut self, command: Command) -> Ticket {
         self.next_ticket.0 += 1;
         let ticket = *self.next_ticket;
@@ -147,4 +171,12 @@ pub struct Look<'a> {
     pub tick: u64,
     /// The keys in force in the tab that is shown.
     pub keys: Keys<'a>,
+}
+
+impl Look<'static> {
+    /// For laying out what is not drawn: places do not depend on colours.
+    pub fn plain(now: Timestamp) -> Self {
+        static PLAIN: LazyLock<Theme> = LazyLock::new(Theme::default);
+        Look { theme: &PLAIN, now, tick: 0, keys: Keys::NONE }
+    }
 }

@@ -7,6 +7,7 @@ pub mod action;
 pub mod app;
 pub mod charts;
 pub mod context;
+pub mod editor;
 pub mod jobs;
 pub mod keymap;
 pub mod keys;

@@ -14,10 +14,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::worker::protocol::{Event, Request};
+use crate::worker::protocol::{Event, Failure, Request};
 
 use super::app::{App, Message};
-use super::context::{Effect, Parting};
+use super::context::{EditNote, Effect, Parting};
+use super::editor::{self, EditorError};
 use super::terminal::Screen;
 
 /// Least time between two frames.
@@ -47,7 +48,14 @@ pub enum RunError {
 /// `requests` and `events` lead to the worker, which is not waited for: the first frame is drawn at once.
 pub async fn run(app: App, requests: Sender<Request>, events: Receiver<Event>) -> Result<Parting, RunError> {
     let screen = Screen::take(app.has_mouse())?;
-    let dashboard = Dashboard { app, screen, requests, parting: None };
+    let dashboard = Dashboard {
+        app,
+        screen,
+        requests,
+        parting: None,
+        keyboard: EventStream::new(),
+        next: VecDeque::new(),
+    };
     dashboard.run(events).await
 }
 
@@ -56,6 +64,9 @@ struct Dashboard {
     screen: Screen,
     requests: Sender<Request>,
     parting: Option<Parting>,
+    keyboard: EventStream,
+    /// What the app is told next, before anything else.
+    next: VecDeque<Message>,
 }
 
 /// Signals that matter to a terminal program.
@@ -63,6 +74,7 @@ struct Signals {
     terminate: Signal,
     hang_up: Signal,
     resume: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
@@ -71,14 +83,21 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
             resume: signal(SignalKind::from_raw(Stop::CONT.as_raw()))?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Forgets a ctrl-c and a stop that were meant for another program of this terminal.
+    fn forget(&mut self) -> io::Result<()> {
+        self.resume = signal(SignalKind::from_raw(Stop::CONT.as_raw()))?;
+        self.interrupt = signal(SignalKind::interrupt())?;
+        Ok(())
     }
 }
 
 impl Dashboard {
     async fn run(mut self, mut events: Receiver<Event>) -> Result<Parting, RunError> {
         let mut signals = Signals::listen()?;
-        let mut keyboard = EventStream::new();
         let size = self.screen.size()?;
         self.tell(Message::Resize(size), &mut signals).await?;
         self.screen.draw(&self.app)?;
@@ -100,8 +119,9 @@ impl Dashboard {
                 biased;
                 _ = signals.terminate.recv() => return Ok(Parting::Signal),
                 _ = signals.hang_up.recv() => return Ok(Parting::Signal),
+                _ = signals.interrupt.recv() => return Ok(Parting::Signal),
                 _ = signals.resume.recv() => { self.screen.enter()?; }
-                event = keyboard.next() => match event {
+                event = self.keyboard.next() => match event {
                     Some(event) => match message(event?) {
                         Some(message) => {
                             if matches!(message, Message::Resize(_)) {
@@ -128,6 +148,9 @@ impl Dashboard {
                     tick = None;
                     self.tell(Message::Tick, &mut signals).await?;
                 }
+            }
+            while let Some(message) = self.next.pop_front() {
+                self.tell(message, &mut signals).await?;
             }
             dirty = true;
             if let Some(parting) = self.parting {
@@ -158,9 +181,42 @@ impl Dashboard {
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Mouse(on) => self.screen.set_mouse(on)?,
                 Effect::Suspend => self.suspend(signals).await?,
+                Effect::EditNote(note) => self.edit(note, signals).await?,
+                Effect::Discard(path) => editor::discard(&path),
                 Effect::Quit(parting) => self.parting = Some(parting),
             }
         }
+        Ok(())
+    }
+
+    /// Gives the terminal to the user's editor until it ends. The worker goes on meanwhile.
+    async fn edit(&mut self, note: Box<EditNote>, signals: &mut Signals) -> io::Result<()> {
+        let Some(command) = editor::command() else {
+            let failure = failure(&EditorError::None);
+            self.next.push_back(Message::Edited(note, Err(failure)));
+            return Ok(());
+        };
+        // Dropping the old one ends its thread, which would take keys from the editor.
+        self.keyboard = EventStream::new();
+        self.screen.leave();
+        let (name, text) = (format!("labtop-note-{}", note.id), note.before.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            editor::edit(Some(&command), &std::env::temp_dir(), &name, &text)
+        });
+        let result = tokio::select! {
+            result = work => result.map_err(io::Error::other)?,
+            _ = signals.terminate.recv() => return self.part(),
+            _ = signals.hang_up.recv() => return self.part(),
+        };
+        signals.forget()?;
+        self.screen.enter()?;
+        self.next.push_back(Message::Resize(self.screen.size()?));
+        self.next.push_back(Message::Edited(note, result.map_err(|error| failure(&error))));
+        Ok(())
+    }
+
+    fn part(&mut self) -> io::Result<()> {
+        self.parting = Some(Parting::Signal);
         Ok(())
     }
 
@@ -181,6 +237,12 @@ fn panic_on_purpose(message: &Message) {
     if cfg!(debug_assertions) && is_bang && std::env::var_os("LABTOP_PANIC").is_some() {
         panic!("on purpose");
     }
+}
+
+/// Why the editor gave no text, in the words of a popup.
+fn failure(error: &EditorError) -> Failure {
+    let remedy = "Set VISUAL or EDITOR to an editor that waits until it is closed, as in EDITOR=vim.";
+    Failure { message: error.to_string(), remedy: Some(remedy.to_owned()), unavailable: false }
 }
 
 /// Waits for ever where there is no time given.

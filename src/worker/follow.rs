@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::domain::experiment::{Experiment, ExperimentId, Status};
-use crate::domain::metric::MetricPoint;
+use jiff::Timestamp;
+
+use crate::domain::experiment::{Experiment, Status};
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::ops::experiment;
 
 use super::Shared;
@@ -24,13 +26,15 @@ pub fn wanted(read: &Read) -> bool {
 /// What was seen of a run when it was read first.
 pub struct Seen {
     experiment: Experiment,
-    points: usize,
+    recorded: u64,
+    newest: Timestamp,
 }
 
 pub fn start_of(result: &Result<Answer, Failure>) -> Option<Seen> {
     match result {
-        Ok(Answer::Detail { experiment, points }) => {
-            Some(Seen { experiment: (**experiment).clone(), points: points.len() })
+        Ok(Answer::Detail { experiment, points, recorded }) => {
+            let newest = points.iter().map(|point| point.recorded_at).max().unwrap_or_default();
+            Some(Seen { experiment: (**experiment).clone(), recorded: *recorded, newest })
         }
         _ => None,
     }
@@ -45,29 +49,26 @@ pub async fn run(shared: &Shared, own: &OwnRuns, mut seen: Seen) {
             continue;
         }
         // Nothing to follow while the store is down; health has told so.
-        let Ok(detail) = experiment::detail(&shared.lab, id).await else { continue };
-        let new = fresh(id, detail.points, seen.points);
-        if let Some(event) = new {
-            if let Event::Points { points, .. } = &event {
-                seen.points += points.len();
-            }
-            shared.tell(event).await;
+        let Ok((experiment, outline)) = experiment::outline(&shared.lab, id).await else { continue };
+        if outline.recorded > seen.recorded {
+            seen.recorded = outline.recorded;
+            let points = fresh(outline, &mut seen.newest);
+            shared.tell(Event::Points { id, points }).await;
         }
-        if detail.experiment != seen.experiment {
-            shared.tell(Event::Experiment(Box::new(detail.experiment.clone()))).await;
+        if experiment != seen.experiment {
+            shared.tell(Event::Experiment(Box::new(experiment.clone()))).await;
         }
-        seen.experiment = detail.experiment;
+        seen.experiment = experiment;
     }
 }
 
-/// The points that came since, oldest first.
-fn fresh(id: ExperimentId, mut points: Vec<MetricPoint>, known: usize) -> Option<Event> {
-    if points.len() <= known {
-        return None;
-    }
+/// The points since `newest`, oldest first. Those of that very moment are told again, which changes nothing.
+fn fresh(outline: Outline, newest: &mut Timestamp) -> Vec<MetricPoint> {
+    let mut points = outline.points;
+    points.retain(|point| point.recorded_at >= *newest);
     points.sort_by_key(|point| (point.recorded_at, point.step));
-    let points = points.split_off(known);
-    Some(Event::Points { id, points })
+    *newest = points.last().map_or(*newest, |point| point.recorded_at);
+    points
 }
 
 /// Tells when another process may have changed something.

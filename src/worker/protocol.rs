@@ -196,17 +196,36 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Experiments(ExperimentRows),
-    Detail { experiment: Box<Experiment>, points: Vec<MetricPoint> },
+    /// `points` is the outline of curves that are too long; `recorded` says how many there are in all.
+    Detail {
+        experiment: Box<Experiment>,
+        points: Vec<MetricPoint>,
+        recorded: u64,
+    },
     Documents(Vec<StoredRecord>),
     BatchFiles(Vec<BatchFile>),
     Batches(Vec<Batch>),
-    Search { hits: Vec<DocumentHit>, took: Duration },
+    Search {
+        hits: Vec<DocumentHit>,
+        took: Duration,
+    },
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
-    Records { collection: String, offset: usize, records: Vec<StoredRecord> },
-    RecordHits { collection: String, hits: Vec<RecordHit>, took: Duration },
+    Records {
+        collection: String,
+        offset: usize,
+        records: Vec<StoredRecord>,
+    },
+    RecordHits {
+        collection: String,
+        hits: Vec<RecordHit>,
+        took: Duration,
+    },
     ModelSummaries(Vec<ModelSummary>),
-    Table { table: Table, took: Duration },
+    Table {
+        table: Table,
+        took: Duration,
+    },
 }
 
 /// A window of the experiments table, where it stands, and how many rows there are.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::collection::RecordFilter;
 use crate::domain::filter::Filter;
+use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::Query;
 use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment};
@@ -30,8 +31,9 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
     Ok(match read {
         Read::Experiments(window) => experiments(lab, window).await?,
         Read::Detail(id) => {
-            let detail = experiment::detail(lab, id).await?;
-            Answer::Detail { experiment: Box::new(detail.experiment), points: detail.points }
+            let (experiment, outline) = experiment::outline(lab, id).await?;
+            let Outline { points, recorded } = outline;
+            Answer::Detail { experiment: Box::new(experiment), points, recorded }
         }
         Read::DocumentsOf(id) => Answer::Documents(experiment::documents_of(lab, id).await?),
         Read::BatchFiles => Answer::BatchFiles(batch_files(lab).await?),

@@ -82,7 +82,7 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
 fn verb(edit: &Edit) -> &'static str {
     match edit {
         Edit::AddTags(_) | Edit::RemoveTags(_) => "Tagged",
-        Edit::Note(_) => "Noted",
+        Edit::Note(_) | Edit::ReviseNote { .. } => "Noted",
         Edit::Archive(true) => "Archived",
         Edit::Archive(false) => "Brought back",
     }

@@ -11,7 +11,7 @@ use super::Fault;
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
-use crate::domain::metric::MetricPoint;
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::window::{Key, Window};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
@@ -231,13 +231,18 @@ impl ExperimentStore for FakeStore {
         Ok(points)
     }
 
+    async fn outline(&self, id: ExperimentId, _: usize) -> Result<Outline> {
+        let points = self.points(id).await?;
+        Ok(Outline { recorded: points.len() as u64, points })
+    }
+
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
         let mut tables = self.tables.lock().unwrap();
         let experiment = tables.get(id)?;
         match edit {
             Edit::AddTags(tags) => experiment.tags.extend(tags.iter().cloned()),
             Edit::RemoveTags(tags) => experiment.tags.retain(|tag| !tags.contains(tag)),
-            Edit::Note(note) => experiment.note.clone_from(note),
+            Edit::Note(note) | Edit::ReviseNote { after: note, .. } => experiment.note.clone_from(note),
             Edit::Archive(archive) => experiment.archived_at = archive.then(Timestamp::now),
         }
         Ok(experiment.clone())

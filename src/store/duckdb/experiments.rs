@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
-use crate::domain::metric::MetricPoint;
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -18,8 +18,8 @@ use super::engine::Engine;
 use super::entries;
 use super::error::from_duckdb;
 use super::list::Orders;
-use super::performance;
 use super::row::{self, micros, optional_micros};
+use super::{outline, performance};
 
 /// See the module.
 #[derive(Debug)]
@@ -81,11 +81,23 @@ impl ExperimentStore for Experiments {
         self.engine.read("reading metrics", move |connection| points(connection, id)).await
     }
 
+    async fn outline(&self, id: ExperimentId, most: usize) -> Result<Outline> {
+        self.engine.read("reading curves", move |connection| outline::read(connection, id, most)).await
+    }
+
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
         let edit = edit.clone();
         self.engine
             .write("editing experiment", move |connection, path| {
                 let before = get(connection, path, id)?;
+                edit.check(&before).map_err(|changed| {
+                    StoreError::new(
+                        ErrorKind::Conflict,
+                        Backend::DuckDb,
+                        "editing experiment",
+                        changed.to_string(),
+                    )
+                })?;
                 change(connection, &before, &edit)
                     .map_err(|error| from_duckdb(error, "editing experiment", path))?;
                 get(connection, path, id)
@@ -230,7 +242,7 @@ fn change(connection: &Connection, before: &Experiment, edit: &Edit) -> duckdb::
             "UPDATE ml_schema.experiments SET tags = from_json(?::JSON, '[\"VARCHAR\"]') WHERE id = ?",
             params![json!(edit.tags_after(&before.tags)).to_string(), id],
         ),
-        Edit::Note(note) => {
+        Edit::Note(note) | Edit::ReviseNote { after: note, .. } => {
             connection.execute("UPDATE ml_schema.experiments SET note = ? WHERE id = ?", params![note, id])
         }
         Edit::Archive(archive) => connection.execute(

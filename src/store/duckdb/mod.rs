@@ -11,6 +11,7 @@ mod lane;
 mod lease;
 mod list;
 pub mod outbox;
+mod outline;
 pub mod performance;
 pub mod queue;
 pub mod row;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
-use crate::domain::metric::MetricPoint;
+use crate::domain::metric::{MetricPoint, Outline};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::filter_sql::SqlValue;
 use crate::store::{ErrorKind, Health, Result, StoreError};
@@ -89,6 +89,10 @@ impl ExperimentStore for Pg {
         rows.iter().map(point).collect()
     }
 
+    async fn outline(&self, id: ExperimentId, most: usize) -> Result<Outline> {
+        self.read_outline(id, most).await
+    }
+
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
         let doing = "changing experiment";
         let (change, value): (&str, Value<'_>) = match edit {
@@ -102,21 +106,33 @@ impl ExperimentStore for Pg {
                  WHERE tag <> ALL ($2::text[]) ORDER BY place)",
                 Box::new(json::texts(tags)),
             ),
-            Edit::Note(note) => ("note = $2", Box::new(json::text(note))),
+            Edit::Note(note) | Edit::ReviseNote { after: note, .. } => {
+                ("note = $2", Box::new(json::text(note)))
+            }
             Edit::Archive(archived) => (
                 "archived_at = CASE WHEN $2::boolean THEN coalesce(archived_at, now()) END",
                 Box::new(*archived),
             ),
         };
+        let known = match edit {
+            Edit::ReviseNote { before, .. } => Some(json::text(before)),
+            _ => None,
+        };
         let client = self.writer(Part::Experiments, doing).await?;
-        let sql = format!("UPDATE ml_schema.experiments SET {change} WHERE id = $1 RETURNING {EXPERIMENT}");
-        let parameters: [&(dyn ToSql + Sync); 2] = [&id, &*value];
+        let unless_changed = if known.is_some() { "AND note = $3" } else { "" };
+        let sql = format!(
+            "UPDATE ml_schema.experiments SET {change} WHERE id = $1 {unless_changed} RETURNING {EXPERIMENT}"
+        );
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&id, &*value];
+        if let Some(known) = &known {
+            parameters.push(known);
+        }
         let row = self
             .within(doing, async { client.query_opt(&client.prepare_cached(&sql).await?, &parameters).await })
             .await?;
         match row {
             Some(row) => self.experiment(doing, &row),
-            None => Err(self.no_experiment(doing, id)),
+            None => Err(self.why_not_edited(doing, id, edit).await?),
         }
     }
 
@@ -154,6 +170,20 @@ impl Pg {
     pub(super) fn no_experiment(&self, doing: &str, id: ExperimentId) -> StoreError {
         self.error(ErrorKind::NotFound, doing, format!("there is no experiment {id}"))
             .remedy("`labtop ls` shows those there are.")
+    }
+
+    /// Why an edit met no row: the experiment is gone, or its note is not what it was.
+    async fn why_not_edited(&self, doing: &str, id: ExperimentId, edit: &Edit) -> Result<StoreError> {
+        match self.get(id).await {
+            Ok(experiment) => match edit.check(&experiment) {
+                Err(changed) => Ok(self.error(ErrorKind::Conflict, doing, changed.to_string())),
+                Ok(()) => {
+                    Ok(self.error(ErrorKind::Conflict, doing, format!("experiment {id} changed meanwhile")))
+                }
+            },
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(self.no_experiment(doing, id)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn delete_experiments(&self, doing: &str, ids: &[ExperimentId]) -> Result<u64> {

@@ -14,6 +14,7 @@ mod experiments;
 mod json;
 mod list;
 mod outbox;
+mod outline;
 mod partition;
 mod queue;
 mod rows;

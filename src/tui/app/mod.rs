@@ -16,7 +16,8 @@ use crate::worker::protocol::{
 };
 
 use super::action::Action;
-use super::context::{Context, Effect, Parting, READ_ONLY, Toast, Tone};
+use super::context::{Context, EditNote, Effect, Parting, READ_ONLY, Toast, Tone};
+use super::editor::Draft;
 use super::jobs::Jobs;
 use super::keymap::{GLOBAL, Keymap, Keys};
 use super::popups::batches::Batches;
@@ -69,6 +70,8 @@ pub enum Message {
     /// A request found the queue full.
     Refused(Box<Request>),
     Tick,
+    /// The editor is closed: what came of the note, or why nothing did.
+    Edited(Box<EditNote>, Result<Draft, Failure>),
 }
 
 /// A request that has no answer yet.
@@ -189,6 +192,11 @@ impl App {
             Message::Worker(event) => self.hear(&event),
             Message::Refused(request) => self.refused(&request),
             Message::Tick => self.tick += 1,
+            Message::Edited(note, result) => self.with_tabs(|tabs, cx| {
+                for tab in tabs {
+                    tab.note_edited(&note, &result, cx);
+                }
+            }),
         }
         self.remember_asked();
         std::mem::take(&mut self.effects)

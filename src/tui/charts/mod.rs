@@ -9,8 +9,10 @@ pub mod curve;
 pub mod palette;
 pub mod plot;
 pub mod scatter;
+pub mod smooth;
 pub mod thin;
 pub mod ticks;
+pub mod view;
 
 #[cfg(test)]
 pub(crate) mod testing;

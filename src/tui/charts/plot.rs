@@ -64,7 +64,7 @@ impl Plot {
         let labels = y_axis.ticks.iter().map(|tick| width(&tick.label)).max().unwrap_or(0) as u16;
         let gutter = if labels > 0 && area.width >= labels + 1 + 12 { labels + 1 } else { 0 };
         let inside = Rect { x: area.x + gutter, y: area.y + above, width: area.width - gutter, height };
-        let x_axis = Axis::covering(x.low, x.high, usize::from(inside.width / 8).clamp(1, 12), x.scale);
+        let x_axis = Axis::covering(x.low, x.high, usize::from(inside.width / 7).clamp(1, 12), x.scale);
         let safe = |title: &str| one_line(title, 256);
         Plot { inside, x: x_axis, y: y_axis, x_title: safe(x.title), y_title: safe(y.title), rows, gutter }
     }

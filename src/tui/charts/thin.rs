@@ -7,19 +7,25 @@ pub type Point = (f64, f64);
 ///
 /// `points` rise in x. At most `4 * columns` come back, in order; points that are not finite are left out.
 pub fn per_column(points: &[Point], low: f64, high: f64, columns: usize) -> Vec<Point> {
-    let finite = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite());
+    places(points, low, high, columns).into_iter().map(|place| points[place]).collect()
+}
+
+/// As [`per_column`], but where the kept points stand.
+fn places(points: &[Point], low: f64, high: f64, columns: usize) -> Vec<usize> {
+    let finite =
+        (0..points.len()).filter(|place| points[*place].0.is_finite() && points[*place].1.is_finite());
     if points.len() <= columns.saturating_mul(4) {
         return finite.collect();
     }
     let width = (high - low) / columns.max(1) as f64;
     let mut kept = Vec::with_capacity(columns * 4);
     let mut column: Option<Column> = None;
-    for point in finite {
-        let index = ((point.0 - low) / width).clamp(0.0, columns.saturating_sub(1) as f64) as usize;
+    for place in finite {
+        let index = ((points[place].0 - low) / width).clamp(0.0, columns.saturating_sub(1) as f64) as usize;
         match &mut column {
-            Some(current) if current.index == index => current.add(point),
+            Some(current) if current.index == index => current.add(points, place),
             _ => {
-                if let Some(done) = column.replace(Column::new(index, point)) {
+                if let Some(done) = column.replace(Column::new(index, place)) {
                     done.give(&mut kept);
                 }
             }
@@ -31,39 +37,36 @@ pub fn per_column(points: &[Point], low: f64, high: f64, columns: usize) -> Vec<
     kept
 }
 
+/// Places of the points that stand for one column.
 struct Column {
     index: usize,
-    first: Point,
-    smallest: Point,
-    largest: Point,
-    last: Point,
+    first: usize,
+    smallest: usize,
+    largest: usize,
+    last: usize,
 }
 
 impl Column {
-    fn new(index: usize, point: Point) -> Self {
-        Column { index, first: point, smallest: point, largest: point, last: point }
+    fn new(index: usize, place: usize) -> Self {
+        Column { index, first: place, smallest: place, largest: place, last: place }
     }
 
-    fn add(&mut self, point: Point) {
-        if point.1 < self.smallest.1 {
-            self.smallest = point;
+    fn add(&mut self, points: &[Point], place: usize) {
+        if points[place].1 < points[self.smallest].1 {
+            self.smallest = place;
         }
-        if point.1 > self.largest.1 {
-            self.largest = point;
+        if points[place].1 > points[self.largest].1 {
+            self.largest = place;
         }
-        self.last = point;
+        self.last = place;
     }
 
-    /// In order of x and each once.
-    fn give(self, kept: &mut Vec<Point>) {
-        let (one, two) = if self.smallest.0 <= self.largest.0 {
-            (self.smallest, self.largest)
-        } else {
-            (self.largest, self.smallest)
-        };
-        for point in [self.first, one, two, self.last] {
-            if kept.last() != Some(&point) {
-                kept.push(point);
+    /// In order and each once.
+    fn give(self, kept: &mut Vec<usize>) {
+        let (one, two) = (self.smallest.min(self.largest), self.smallest.max(self.largest));
+        for place in [self.first, one, two, self.last] {
+            if kept.last() != Some(&place) {
+                kept.push(place);
             }
         }
     }
@@ -73,7 +76,11 @@ impl Column {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     points: Vec<Point>,
+    /// When each point was recorded, seconds since 1970.
+    times: Vec<f64>,
     limit: usize,
+    /// Points that were no numbers and went when the series was thinned.
+    dropped: usize,
 }
 
 /// More than four points for each dot of the widest screen; 256 KiB.
@@ -88,17 +95,21 @@ impl Default for Series {
 impl Series {
     /// Keeps at most `limit` points (at least 16).
     pub fn new(limit: usize) -> Self {
-        Series { points: Vec::new(), limit: limit.max(16) }
+        Series { points: Vec::new(), times: Vec::new(), limit: limit.max(16), dropped: 0 }
     }
 
-    /// Adds a point; one with the same x is replaced, so that telling a point twice changes nothing.
-    pub fn push(&mut self, x: f64, y: f64) {
+    /// Adds a point that was recorded at `time` (seconds since 1970); one with the same x is replaced, so that telling
+    /// a point twice changes nothing.
+    pub fn push(&mut self, x: f64, y: f64, time: f64) {
         if !x.is_finite() {
             return;
         }
         match self.points.last() {
-            Some(last) if last.0 >= x => self.insert(x, y),
-            _ => self.points.push((x, y)),
+            Some(last) if last.0 >= x => self.insert(x, y, time),
+            _ => {
+                self.points.push((x, y));
+                self.times.push(time);
+            }
         }
         if self.points.len() > self.limit {
             self.thin();
@@ -110,6 +121,24 @@ impl Series {
         &self.points
     }
 
+    /// When each of [`Series::points`] was recorded, seconds since 1970.
+    pub fn times(&self) -> &[f64] {
+        &self.times
+    }
+
+    /// The points over the time since `origin` (seconds since 1970), in rising time.
+    pub fn since(&self, origin: f64) -> Vec<Point> {
+        let pairs = self.times.iter().zip(&self.points);
+        let mut points: Vec<Point> = pairs.map(|(time, (_, y))| (time - origin, *y)).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    }
+
+    /// Values that are NaN or infinite.
+    pub fn not_finite(&self) -> usize {
+        self.dropped + self.points.iter().filter(|(_, y)| !y.is_finite()).count()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
@@ -118,11 +147,17 @@ impl Series {
         self.points.last().copied()
     }
 
-    fn insert(&mut self, x: f64, y: f64) {
+    fn insert(&mut self, x: f64, y: f64, time: f64) {
         let place = self.points.partition_point(|point| point.0 < x);
         match self.points.get_mut(place) {
-            Some(point) if point.0 == x => point.1 = y,
-            _ => self.points.insert(place, (x, y)),
+            Some(point) if point.0 == x => {
+                point.1 = y;
+                self.times[place] = time;
+            }
+            _ => {
+                self.points.insert(place, (x, y));
+                self.times.insert(place, time);
+            }
         }
     }
 
@@ -131,7 +166,10 @@ impl Series {
         let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
             return;
         };
-        self.points = per_column(&self.points, first.0, last.0, self.limit / 8);
+        let kept = places(&self.points, first.0, last.0, self.limit / 8);
+        self.dropped = self.not_finite();
+        self.points = kept.iter().map(|place| self.points[*place]).collect();
+        self.times = kept.iter().map(|place| self.times[*place]).collect();
     }
 }
 
@@ -161,7 +199,7 @@ mod tests {
     fn a_growing_series_keeps_its_spikes_and_its_limit() {
         let mut series = Series::new(256);
         for x in 0..100_000 {
-            series.push(f64::from(x), if x == 777 { 5.0 } else { 1.0 });
+            series.push(f64::from(x), if x == 777 { 5.0 } else { 1.0 }, f64::from(x));
             assert!(series.points().len() <= 256);
         }
         assert!(series.points().contains(&(777.0, 5.0)));
@@ -172,8 +210,9 @@ mod tests {
     fn a_point_told_twice_or_late_finds_its_place() {
         let mut series = Series::default();
         for (x, y) in [(1.0, 0.1), (3.0, 0.3), (2.0, 0.2), (3.0, 0.35)] {
-            series.push(x, y);
+            series.push(x, y, 10.0 + x);
         }
+        assert_eq!(series.since(10.0), series.points());
         assert_eq!(series.points(), [(1.0, 0.1), (2.0, 0.2), (3.0, 0.35)]);
     }
 

@@ -1,5 +1,7 @@
 //! Axes with round ticks (1, 2, 5 times a power of ten) and labels of just enough digits.
 
+use crate::tui::widgets::number;
+
 /// What the numbers of an axis are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
@@ -9,6 +11,8 @@ pub enum Scale {
     Step,
     /// Durations: ticks at 15 s, 30 s, 1 min, ..., labels like `1:30` and `2h`.
     Seconds,
+    /// Positive numbers by their logarithm: ticks at powers of ten, or at 1, 2 and 5 times them.
+    Log,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +27,7 @@ pub struct Axis {
     pub low: f64,
     pub high: f64,
     pub ticks: Vec<Tick>,
+    log: bool,
 }
 
 /// Larger values are drawn at the edge: a difference of two of them would not be finite.
@@ -30,15 +35,91 @@ const LARGEST: f64 = 1e300;
 
 impl Axis {
     /// Covers `low..=high` with about `at_most` ticks. A range of no width is widened around its value.
+    ///
+    /// A logarithmic axis begins at the smallest positive number when `low` is not positive.
     pub fn covering(low: f64, high: f64, at_most: usize, scale: Scale) -> Axis {
+        if scale == Scale::Log {
+            return Axis::logarithmic(low, high, at_most);
+        }
         let (low, high) = widened(low, high, scale);
         let step = round_step((high - low) / at_most.max(1) as f64, scale);
-        Axis { low, high, ticks: ticks(low, high, step, scale) }
+        Axis { low, high, ticks: ticks(low, high, step, scale), log: false }
+    }
+
+    fn logarithmic(low: f64, high: f64, at_most: usize) -> Axis {
+        let positive = |value: f64| if value.is_nan() { 1.0 } else { value.clamp(1e-290, LARGEST) };
+        let (low, high) = (positive(low.min(high)), positive(low.max(high)));
+        let (low, high) = if high / low < 1.0 + 1e-9 { (low / 2.0, high * 2.0) } else { (low, high) };
+        Axis { low, high, ticks: log_ticks(low, high, at_most.max(1)), log: true }
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end, never outside.
     pub fn fraction(&self, value: f64) -> f64 {
+        if self.log {
+            let (low, high) = (self.low.ln(), self.high.ln());
+            let place = (value.clamp(self.low, self.high).ln() - low) / (high - low);
+            return place.clamp(0.0, 1.0);
+        }
         ((value.clamp(-LARGEST, LARGEST) - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// The value at a fraction of the way from the low end to the high end.
+    pub fn value_at(&self, fraction: f64) -> f64 {
+        let fraction = fraction.clamp(0.0, 1.0);
+        if self.log {
+            (self.low.ln() * (1.0 - fraction) + self.high.ln() * fraction).exp()
+        } else {
+            self.low + (self.high - self.low) * fraction
+        }
+    }
+}
+
+/// Powers of ten; between less than two of them 1, 2 and 5 times a power; and within those, round steps.
+fn log_ticks(low: f64, high: f64, at_most: usize) -> Vec<Tick> {
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let within = |value: &f64| *value >= low * (1.0 - 1e-9) && *value <= high * (1.0 + 1e-9);
+    let of = |times: &[f64], apart: usize| -> Vec<f64> {
+        let powers = (first..=last).filter(|power| power.rem_euclid(apart as i32) == 0);
+        powers
+            .flat_map(|power| times.iter().map(move |times| times * 10f64.powi(power)))
+            .filter(within)
+            .collect()
+    };
+    let decades = of(&[1.0], 1);
+    let fine = of(&[1.0, 2.0, 5.0], 1);
+    let values = if decades.len() > at_most {
+        of(&[1.0], decades.len().div_ceil(at_most))
+    } else if fine.len() <= at_most.max(3) && fine.len() >= 2 {
+        fine
+    } else {
+        decades
+    };
+    if values.len() >= 2 || high / low > 10.0 {
+        return values.into_iter().map(|value| Tick { value, label: power_label(value) }).collect();
+    }
+    let step = round_step((high - low) / at_most as f64, Scale::Number);
+    ticks(low, high, step, Scale::Number)
+}
+
+fn power_label(value: f64) -> String {
+    if (1e-4..1e5).contains(&value) {
+        let decimals = (-(value.log10() + 1e-9).floor()).max(0.0) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.0e}")
+    }
+}
+
+/// A place on an axis in words: `120`, `1,204`, `1:30`, `12.5s`, `0.5`.
+pub fn place(value: f64, scale: Scale) -> String {
+    match scale {
+        Scale::Step if value.abs() < 1e15 && value.fract() == 0.0 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", number::count(value.abs() as u64))
+        }
+        Scale::Seconds if value.abs() < 60.0 => format!("{value:.1}s"),
+        Scale::Seconds if value.abs() < 1e9 => duration(value, 1.0),
+        _ => number::short(value),
     }
 }
 
@@ -72,7 +153,7 @@ fn round_step(raw: f64, scale: Scale) -> f64 {
             let known = SECONDS.into_iter().find(|step| *step >= raw);
             known.unwrap_or_else(|| decimal_step(raw / 86400.0) * 86400.0)
         }
-        Scale::Number | Scale::Seconds => decimal_step(raw),
+        Scale::Number | Scale::Seconds | Scale::Log => decimal_step(raw),
     }
 }
 
@@ -130,6 +211,8 @@ fn duration(value: f64, step: f64) -> String {
         format!("{sign}{whole}s")
     } else if hours == 0 {
         format!("{sign}{minutes}:{seconds:02}")
+    } else if step < 60.0 {
+        format!("{sign}{hours}h{minutes:02}:{seconds:02}")
     } else if minutes == 0 {
         format!("{sign}{hours}h")
     } else {
@@ -171,7 +254,28 @@ mod tests {
     fn durations_read_as_durations() {
         assert_eq!(labels(0.0, 60.0, 4, Scale::Seconds), ["0s", "15s", "30s", "45s", "1:00"]);
         assert_eq!(labels(0.0, 5400.0, 3, Scale::Seconds), ["0s", "30:00", "1h", "1h30"]);
+        assert_eq!(labels(47_800.0, 47_830.0, 2, Scale::Seconds), ["13h16:45", "13h17:00"]);
         assert_eq!(labels(0.0, 400_000.0, 4, Scale::Seconds), ["0d", "2d", "4d"]);
+    }
+
+    #[test]
+    fn logarithms_are_marked_at_round_numbers() {
+        assert_eq!(labels(0.001, 10.0, 5, Scale::Log), ["0.001", "0.01", "0.1", "1", "10"]);
+        assert_eq!(
+            labels(1e-12, 1.0, 4, Scale::Log),
+            ["1e-12", "1e-8", "1e-4", "1"].map(|text| { if text == "1e-4" { "0.0001" } else { text } })
+        );
+        assert_eq!(labels(0.15, 2.5, 5, Scale::Log), ["0.2", "0.5", "1", "2"]);
+        assert_eq!(labels(0.81, 0.89, 4, Scale::Log), ["0.82", "0.84", "0.86", "0.88"]);
+        let axis = Axis::covering(0.01, 100.0, 5, Scale::Log);
+        assert!((axis.fraction(1.0) - 0.5).abs() < 1e-9 && (axis.value_at(0.5) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn places_are_told_exactly() {
+        let told =
+            [(1204.0, Scale::Step), (12.5, Scale::Seconds), (90.0, Scale::Seconds), (3725.0, Scale::Seconds)];
+        assert_eq!(told.map(|(value, scale)| place(value, scale)), ["1,204", "12.5s", "1:30", "1h02:05"]);
     }
 
     #[test]
@@ -184,9 +288,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_range_has_a_finite_axis(
-            low in prop::num::f64::ANY, high in prop::num::f64::ANY, at_most in 0usize..20, kind in 0u8..3,
+            low in prop::num::f64::ANY, high in prop::num::f64::ANY, at_most in 0usize..20, kind in 0u8..4,
         ) {
-            let scale = [Scale::Number, Scale::Step, Scale::Seconds][usize::from(kind)];
+            let scale = [Scale::Number, Scale::Step, Scale::Seconds, Scale::Log][usize::from(kind)];
             let axis = Axis::covering(low, high, at_most, scale);
             prop_assert!(axis.low < axis.high && (axis.high - axis.low).is_finite());
             prop_assert!(axis.ticks.len() <= 101);

@@ -6,10 +6,11 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use crate::worker::protocol::Event;
+use crate::worker::protocol::{Event, Failure};
 
 use super::action::Action;
-use super::context::{Context, Look};
+use super::context::{Context, EditNote, Look};
+use super::editor::Draft;
 
 pub mod activity;
 pub mod analytics;
@@ -64,6 +65,9 @@ pub trait Tab: Debug {
 
     /// Something happened. Every tab hears everything, visible or not; it takes only answers to its own tickets.
     fn hear(&mut self, event: &Event, cx: &mut Context<'_>);
+
+    /// The user's editor was closed: the text it left, or why there is none. Every tab hears it.
+    fn note_edited(&mut self, _note: &EditNote, _result: &Result<Draft, Failure>, _cx: &mut Context<'_>) {}
 
     /// The actions named in the footer, the most useful first.
     fn hints(&self) -> &'static [Action];

@@ -104,7 +104,9 @@ impl Data {
             Read::Detail(id) => match self.runs.iter().find(|run| run.id == *id) {
                 Some(run) => {
                     let last = if run.status == Status::Running { 12 } else { 30 };
-                    Ok(Answer::Detail { experiment: Box::new(run.clone()), points: points(*id, 1, last) })
+                    let points = points(*id, 1, last);
+                    let recorded = points.len() as u64;
+                    Ok(Answer::Detail { experiment: Box::new(run.clone()), points, recorded })
                 }
                 None => Err(failure(&format!("experiment {id} does not exist"))),
             },

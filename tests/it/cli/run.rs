@@ -1,5 +1,7 @@
 //! `run`, and what is known of an experiment afterwards.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::support::labtop::Labtop;
@@ -110,6 +112,23 @@ fn tags_and_deletion() {
     assert_eq!(lab.run(&["show", "1"]).code, 2);
     let rows = lab.json(&["analytics", "sql", "SELECT count(*) AS n FROM experiments_performance"]);
     assert_eq!(rows, json!([{ "n": 0 }]));
+}
+
+#[test]
+fn notes_come_from_the_line_from_stdin_and_never_by_accident() {
+    let lab = Labtop::new();
+    lab.ok(&RUN);
+    assert_eq!(lab.json(&["note", "1", "from the line"])[0]["note"], "from the line");
+    let refused = lab.run(&["note", "1"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("stdin is empty"), "{refused:?}");
+    let file = std::fs::File::open(lab.write("note.txt", "two\nlines\n\n")).unwrap();
+    let status = lab.command().args(["note", "1"]).stdin(file).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(lab.json(&["show", "1"])["note"], "two\nlines");
+    lab.ok(&["note", "1", ""]);
+    assert_eq!(lab.json(&["show", "1"])["note"], "");
+    assert_eq!(lab.run(&["--read-only", "note", "1", "x"]).code, 2);
 }
 
 #[test]

@@ -20,6 +20,8 @@ macro_rules! cases {
             a_late_attempt_is_fenced_off,
             many_are_written_together_and_each_is_answered,
             points_keep_their_order_and_odd_values,
+            a_long_curve_comes_as_its_outline,
+            a_note_that_changed_meanwhile_is_not_overwritten,
             lists_sort_page_and_leave_out_the_archived,
             empty_values_come_last_both_ways,
             tags_notes_and_archive,
@@ -158,6 +160,46 @@ async fn points_keep_their_order_and_odd_values(backends: &Backends) {
     assert!(points[1].value.is_nan());
     assert_eq!((points[2].value, points[3].value), (0.25, f64::NEG_INFINITY));
     assert_eq!(points[0].recorded_at, point("accuracy", 1, 0.0).recorded_at);
+}
+
+async fn a_long_curve_comes_as_its_outline(backends: &Backends) {
+    let store = backends.experiments();
+    let id = store.create(&running("x")).await.unwrap().id;
+    let mut points: Vec<_> =
+        (0..30_000).map(|step| point("loss", step, (step as f64 / 50.0).sin())).collect();
+    points[7_777].value = 9.0;
+    points[11_111].value = -9.0;
+    points[22_222].value = f64::NAN;
+    points.extend((0..50).map(|step| point("accuracy", step * 1_000, 0.5)));
+    store.record(id, 1, &points).await.unwrap();
+    let outline = store.outline(id, 4_000).await.unwrap();
+    assert_eq!(outline.recorded, 30_050);
+    let of = |name: &str| outline.points.iter().filter(|point| point.name == name).collect::<Vec<_>>();
+    assert_eq!(of("accuracy").len(), 50, "a short curve comes whole");
+    let loss = of("loss");
+    assert!((400..=2_000).contains(&loss.len()), "{}", loss.len());
+    assert!(loss.is_sorted_by(|a, b| a.step < b.step));
+    for step in [0, 7_777, 11_111, 22_222, 29_999] {
+        let kept = loss.iter().find(|point| point.step == step).unwrap();
+        assert_eq!(kept.value.to_bits(), points[step as usize].value.to_bits());
+    }
+    let most = store.outline(id, 200_000).await.unwrap().points.len();
+    assert!((4_000..=10_050).contains(&most), "{most}");
+    assert_eq!(store.outline(424_242, 100).await.unwrap().recorded, 0);
+}
+
+async fn a_note_that_changed_meanwhile_is_not_overwritten(backends: &Backends) {
+    let store = backends.experiments();
+    let id = store.create(&running("x")).await.unwrap().id;
+    let revise =
+        |before: &str, after: &str| Edit::ReviseNote { before: before.to_owned(), after: after.to_owned() };
+    assert_eq!(store.edit(id, &revise("", "mine\nand more")).await.unwrap().note, "mine\nand more");
+    let refused = store.edit(id, &revise("", "theirs")).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(refused.message.contains("'mine'"), "{}", refused.message);
+    assert_eq!(store.get(id).await.unwrap().note, "mine\nand more");
+    assert_eq!(store.edit(id, &revise("mine\nand more", "")).await.unwrap().note, "");
+    assert_eq!(store.edit(424_242, &revise("", "x")).await.unwrap_err().kind, ErrorKind::NotFound);
 }
 
 async fn lists_sort_page_and_leave_out_the_archived(backends: &Backends) {

@@ -32,6 +32,35 @@ fn a_batch_is_launched_watched_and_won() {
 }
 
 #[test]
+fn a_note_is_written_in_the_editor_and_the_terminal_comes_back() {
+    let lab = Labtop::new();
+    lab.ok(&["demo"]);
+    let script =
+        "#!/bin/sh\necho THE EDITOR HAS IT\nread line\necho \"$line\" >> \"$1\"\nexit $(cat status)\n";
+    let script = format!("sh '{}'", lab.write("editor.sh", script));
+    lab.write("status", "0");
+    let environment = [("VISUAL", script.as_str())];
+    let mut terminal = Terminal::start(lab.folder.path(), &[], &environment, 120, 36);
+    terminal.wait_for("1 of 7");
+    terminal.press("N");
+    terminal.wait_for("THE EDITOR HAS IT");
+    terminal.press("typed into the editor\r");
+    terminal.wait_for("Noted 1 experiment");
+    assert_eq!(lab.json(&["show", "7"])["note"], "typed into the editor");
+    lab.write("status", "3");
+    terminal.press("N");
+    terminal.wait_for("THE EDITOR HAS IT");
+    terminal.press("lost?\r");
+    terminal.wait_for("Note on #7");
+    assert!(terminal.text().contains("typed into the editor"), "{}", terminal.text());
+    terminal.press("\x1b");
+    terminal.wait("the form is closed", |screen| !screen.contains("Note on #7"));
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+    assert!(terminal.is_restored());
+}
+
+#[test]
 fn absent_servers_are_told_and_the_rest_works() {
     let lab = Labtop::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

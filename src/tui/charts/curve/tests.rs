@@ -22,10 +22,13 @@ fn drawn_with(curve: &Curve<'_>, width: u16, height: u16, theme: &Theme) -> Stri
 }
 
 fn of<'a>(lines: &[(&'a str, &'a [Point])]) -> Curve<'a> {
-    let lines =
-        lines.iter().enumerate().map(|(series, (name, points))| CurveLine { name, points, series }).collect();
+    let lines = lines
+        .iter()
+        .enumerate()
+        .map(|(series, (name, points))| CurveLine { name, points, series, not_finite: 0 })
+        .collect();
     let (y_title, x_title, empty) = ("accuracy", "step", "no points yet");
-    Curve { lines, y_title, x_title, x_scale: Scale::Step, smoothing: None, empty }
+    Curve { lines, y_title, x_title, x_scale: Scale::Step, empty, ..Curve::default() }
 }
 
 #[test]
@@ -55,11 +58,84 @@ fn one_point_a_constant_and_nothing_at_all() {
     insta::assert_snapshot!("empty", drawn(&of(&[("none", &[(1.0, f64::NAN)])]), 40, 9));
 }
 
+/// Where the dots and the axes are, without the line above that says what was left out.
+fn plotted(text: &str) -> String {
+    text.lines().skip(2).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn what_is_no_number_is_left_out() {
+fn what_is_no_number_is_left_out_and_counted() {
     let with_gaps = [(0.0, 0.1), (1.0, f64::NAN), (2.0, f64::INFINITY), (3.0, 0.4)];
     let without = [(0.0, 0.1), (3.0, 0.4)];
-    assert_eq!(drawn(&of(&[("a", &with_gaps)]), 40, 12), drawn(&of(&[("a", &without)]), 40, 12));
+    let shown = drawn(&of(&[("a", &with_gaps)]), 40, 12);
+    assert_eq!(plotted(&shown), plotted(&drawn(&of(&[("a", &without)]), 40, 12)));
+    assert!(shown.contains("2 NaN or infinite"), "{shown}");
+}
+
+#[test]
+fn a_logarithmic_axis_says_what_it_cannot_show() {
+    let falling: Vec<Point> =
+        (0..40).map(|step| (f64::from(step), 10f64.powf(1.0 - f64::from(step) / 8.0))).collect();
+    let mut points = falling.clone();
+    points[3].1 = 0.0;
+    points[4].1 = -1.0;
+    let curve = Curve { log: true, ..of(&[("", &points)]) };
+    insta::assert_snapshot!("logarithmic", drawn(&curve, 60, 14));
+    let curve = Curve { log: true, ..of(&[("", &[(1.0, -1.0)])]) };
+    assert!(drawn(&curve, 60, 14).contains("1 at or below 0 left out"));
+}
+
+#[test]
+fn outliers_are_clipped_and_counted() {
+    let mut points: Vec<Point> =
+        (0..300).map(|step| (f64::from(step), f64::from(step % 10) / 10.0)).collect();
+    points[150].1 = 1e6;
+    let clipped = drawn(&Curve { clip: true, ..of(&[("", &points)]) }, 60, 14);
+    assert!(clipped.contains("1 outside percentiles 1–99"), "{clipped}");
+    assert!(!clipped.contains('k') && !clipped.contains('M'), "{clipped}");
+}
+
+#[test]
+fn the_cursor_reads_every_line_and_a_line_that_ended_has_no_value() {
+    let (long, short) = (course(0.9), course(0.5)[..10].to_vec());
+    let curve = |cursor| Curve { cursor: Some(cursor), ..of(&[("long", &long), ("short", &short)]) };
+    insta::assert_snapshot!("cursor", drawn(&curve(5.0), 60, 14));
+    let shown = drawn(&curve(20.0), 60, 14);
+    assert!(shown.contains("step 20") && shown.contains("short –"), "{shown}");
+    let shown = drawn(&Curve { smoothing: Some(0.6), ..curve(f64::INFINITY) }, 60, 14);
+    assert!(shown.contains("step 30") && shown.contains("(raw 0.8867)"), "{shown}");
+}
+
+#[test]
+fn a_column_of_the_screen_has_a_place_on_the_axis() {
+    let points = course(0.9);
+    let curve = of(&[("", &points)]);
+    let area = Rect::new(5, 5, 60, 14);
+    let ends: Vec<f64> = (0..80).filter_map(|column| curve.x_at(area, column)).collect();
+    assert_eq!((ends.first(), ends.last()), (Some(&1.0), Some(&30.0)));
+}
+
+#[test]
+fn time_has_ticks_of_its_own_and_a_window_shows_a_part() {
+    let points: Vec<Point> = (0..=720).map(|second| (f64::from(second) * 10.0, f64::from(second))).collect();
+    let curve = Curve { x_scale: Scale::Seconds, x_title: "time", ..of(&[("", &points)]) };
+    let shown = drawn(&curve, 70, 14);
+    assert!(shown.contains("30:00") && shown.contains("2h"), "{shown}");
+    let shown = drawn(&Curve { window: Some((0.0, 60.0)), ..curve.clone() }, 70, 14);
+    assert!(shown.contains("10s") && !shown.contains("1h"), "{shown}");
+    let shown = drawn(&Curve { window: Some((1.0, 2.0)), ..curve }, 70, 14);
+    assert!(shown.contains("no point in this part"), "{shown}");
+}
+
+/// A frame has 16 ms; a test build is many times slower than a release.
+#[test]
+fn a_hundred_thousand_points_are_drawn_within_a_frame() {
+    let points: Vec<Point> = (0..100_000).map(|step| (f64::from(step), f64::from(step).sin())).collect();
+    let curve = Curve { smoothing: Some(0.9), cursor: Some(50_000.0), ..of(&[("", &points)]) };
+    let begun = std::time::Instant::now();
+    drawn(&curve, 160, 40);
+    let took = begun.elapsed();
+    assert!(took.as_millis() < 300, "{took:?}");
 }
 
 #[test]
@@ -68,15 +144,6 @@ fn smoothing_leaves_the_raw_curve_as_a_shadow() {
         (0..60).map(|step| (f64::from(step), if step % 2 == 0 { 0.4 } else { 0.6 })).collect();
     let curve = Curve { smoothing: Some(0.9), ..of(&[("noisy", &noisy)]) };
     insta::assert_snapshot!(drawn(&curve, 60, 14));
-}
-
-#[test]
-fn the_average_starts_at_the_first_value_and_keeps_a_constant() {
-    let constant: Vec<Point> = (0..50).map(|step| (f64::from(step), 0.7)).collect();
-    for (_, y) in smoothed(&constant, 0.95) {
-        assert!((y - 0.7).abs() < 1e-9);
-    }
-    assert_eq!(smoothed(&[(0.0, 3.0), (1.0, 3.0)], 0.0), [(0.0, 3.0), (1.0, 3.0)]);
 }
 
 #[test]
@@ -100,11 +167,13 @@ proptest! {
     fn no_data_and_no_size_is_a_panic(
         points in prop::collection::vec((prop::num::f64::ANY, prop::num::f64::ANY), 0..40),
         name in "\\PC{0,20}", width in 0u16..120, height in 0u16..50, smoothing in prop::option::of(0f64..2.0),
+        (log, clip, cursor) in (any::<bool>(), any::<bool>(), prop::option::of(prop::num::f64::ANY)),
     ) {
         let mut points = points;
         points.retain(|(x, _)| !x.is_nan());
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let curve = Curve { smoothing, ..of(&[(&name, &points), ("second", &points)]) };
+        let curve = Curve { smoothing, log, clip, cursor, ..of(&[(&name, &points), ("second", &points)]) };
         drawn(&curve, width, height);
+        curve.x_at(Rect::new(0, 0, width, height), width / 2);
     }
 }

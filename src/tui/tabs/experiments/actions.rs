@@ -48,13 +48,7 @@ impl Experiments {
                 };
                 cx.open(Box::new(forms::tags(&targets, known)));
             }
-            Action::EditNote => {
-                let known = match targets.as_slice() {
-                    [id] => self.list.find(*id).map_or("", |run| run.note.as_str()),
-                    _ => "",
-                };
-                cx.open(Box::new(forms::note(&targets, known)));
-            }
+            Action::EditNote => self.edit_note(&targets, cx),
             Action::Archive => self.archive(targets, cx),
             Action::Delete => {
                 let goes = targets.iter().map(|id| self.name_of(*id)).collect();

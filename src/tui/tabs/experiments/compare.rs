@@ -1,11 +1,15 @@
 //! Marked runs against each other: their curves in one chart, and the parameters in which they differ.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::metric::MetricPoint;
-use crate::tui::charts::curve::{Curve, CurveLine};
+use crate::tui::charts::curve::CurveLine;
+use crate::tui::charts::thin::Point;
+use crate::tui::charts::view::View;
 use crate::tui::context::{Context, Look};
 use crate::tui::remote::Remote;
 use crate::tui::theme::Theme;
@@ -78,7 +82,7 @@ impl Compare {
         cx: &mut Context<'_>,
     ) {
         match result {
-            Ok(Answer::Detail { experiment, points }) => {
+            Ok(Answer::Detail { experiment, points, .. }) => {
                 if self.next.fill(ticket, Ok(())) {
                     let mut curves = Curves::of(points);
                     if let Some(newer) = live.get(experiment.id) {
@@ -136,12 +140,15 @@ impl Compare {
         names
     }
 
-    pub fn draw(&self, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    pub fn draw(&self, area: Rect, buffer: &mut Buffer, look: &Look<'_>, view: &View) {
         let title = format!("Compare {} runs", self.ids.len());
         let pane = Pane::new(title).focused(true).loading(self.is_loading());
         let come = format!("{} of {} read", self.runs.len(), self.ids.len());
         let come = if self.runs.len() < self.ids.len() { come } else { String::new() };
-        let inside = pane.note(come, look.theme.dim).draw(area, buffer, look);
+        let inside = pane
+            .note(come, look.theme.dim)
+            .note(view.settings.words(), look.theme.dim)
+            .draw(area, buffer, look);
         let mut room = inside;
         if let Some(failure) = self.next.failure() {
             room = draw_failure(inside, buffer, look.theme, failure);
@@ -151,13 +158,14 @@ impl Compare {
         let [charts, table] =
             Layout::vertical([Constraint::Fill(1), Constraint::Length(wanted.min(room.height / 2))])
                 .areas(room);
-        self.draw_charts(charts, buffer, look.theme);
+        self.draw_charts(charts, buffer, look.theme, view);
         self.draw_table(table, buffer, look.theme, &lines);
     }
 
-    fn draw_charts(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
+    fn draw_charts(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, view: &View) {
         let metrics = self.metrics();
-        let across = usize::from((area.width / CHART_WIDTH).max(1)).min(metrics.len());
+        let most = if view.settings.large { 1 } else { usize::from((area.width / CHART_WIDTH).max(1)) };
+        let across = most.min(metrics.len());
         if across == 0 {
             let text = if self.is_loading() { "" } else { "None of these runs recorded a curve." };
             buffer.set_stringn(area.x, area.y, text, usize::from(area.width), theme.dim);
@@ -166,18 +174,34 @@ impl Compare {
         let cells = Layout::horizontal(vec![Constraint::Fill(1); across]).spacing(2).split(area);
         for (index, cell) in cells.iter().enumerate() {
             let name = metrics[(self.metric + index) % metrics.len()];
-            self.draw_chart(*cell, buffer, theme, name);
+            self.draw_chart(*cell, buffer, theme, view, name);
         }
     }
 
-    fn draw_chart(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, metric: &str) {
+    fn draw_chart(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, view: &View, metric: &str) {
         let names: Vec<String> = self.runs.iter().map(|(run, _)| name_of(run)).collect();
-        let lines = self.runs.iter().zip(&names).enumerate().filter_map(|(series, ((_, curves), name))| {
-            Some(CurveLine { name, points: curves.get(metric)?.points(), series })
+        let points = self.points(metric, view);
+        let lines = self.runs.iter().zip(&names).zip(&points).enumerate();
+        let lines = lines.filter_map(|(series, (((_, curves), name), points))| {
+            let not_finite = curves.get(metric)?.not_finite();
+            Some(CurveLine { name, points, series, not_finite })
         });
         let title = title_of(metric);
-        let curve = Curve { lines: lines.collect(), y_title: &title, x_title: "step", ..Curve::default() };
-        curve.draw(area, buffer, theme);
+        view.curve(lines.collect(), &title).draw(area, buffer, theme);
+    }
+
+    /// The points of a metric in every run, over steps or over the time since each run's own start.
+    fn points(&self, metric: &str, view: &View) -> Vec<Cow<'_, [Point]>> {
+        let origin = |run, curves: &Curves| view.settings.time.then(|| curves.origin(run));
+        self.runs.iter().map(|(run, curves)| curves.points(metric, origin(run, curves))).collect()
+    }
+
+    /// Lets `change` act on the view with the points of the first metric that is shown.
+    pub fn with_points(&self, view: &mut View, change: impl FnOnce(&mut View, &[&[Point]])) {
+        let metrics = self.metrics();
+        let points = metrics.get(self.metric).map(|metric| self.points(metric, view)).unwrap_or_default();
+        let points: Vec<&[Point]> = points.iter().map(AsRef::as_ref).collect();
+        change(view, &points);
     }
 
     fn draw_table(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, lines: &[Difference]) {

@@ -1,10 +1,13 @@
 //! The learning curves of a run, metric by metric, while they grow.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::domain::experiment::ExperimentId;
+use jiff::Timestamp;
+
+use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::metric::MetricPoint;
-use crate::tui::charts::thin::Series;
+use crate::tui::charts::thin::{Point, Series};
 
 /// Metrics that are shown before all others.
 const FIRST: [&str; 3] = ["accuracy", "loss", "inference_time_ms"];
@@ -29,7 +32,7 @@ impl Curves {
                 Some(series) => series,
                 None => self.series.entry(point.name.clone()).or_default(),
             };
-            series.push(point.step as f64, point.value);
+            series.push(point.step as f64, point.value, seconds(point.recorded_at));
         }
     }
 
@@ -37,8 +40,8 @@ impl Curves {
     pub fn merge(&mut self, other: &Curves) {
         for (name, series) in &other.series {
             let mine = self.series.entry(name.clone()).or_default();
-            for (x, y) in series.points() {
-                mine.push(*x, *y);
+            for ((x, y), time) in series.points().iter().zip(series.times()) {
+                mine.push(*x, *y, *time);
             }
         }
     }
@@ -54,14 +57,29 @@ impl Curves {
         self.series.get(name)
     }
 
+    /// The points of a metric over steps, or over the seconds since `origin`.
+    pub fn points(&self, name: &str, origin: Option<f64>) -> Cow<'_, [Point]> {
+        match (self.series.get(name), origin) {
+            (None, _) => Cow::Borrowed(&[]),
+            (Some(series), None) => Cow::Borrowed(series.points()),
+            (Some(series), Some(origin)) => Cow::Owned(series.since(origin)),
+        }
+    }
+
+    /// Where the time axis begins: the start of the run, or its first point where no start is known.
+    pub fn origin(&self, run: &Experiment) -> f64 {
+        let first = self.series.values().filter_map(|series| series.times().first()).copied();
+        run.started_at.map(seconds).or_else(|| first.reduce(f64::min)).unwrap_or(0.0)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
+}
 
-    /// The newest value of a metric.
-    pub fn last(&self, name: &str) -> Option<f64> {
-        self.series.get(name).and_then(Series::last).map(|(_, value)| value)
-    }
+/// Seconds since 1970.
+fn seconds(at: Timestamp) -> f64 {
+    at.as_microsecond() as f64 / 1e6
 }
 
 /// As the axis of a chart calls it.

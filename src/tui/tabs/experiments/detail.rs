@@ -1,70 +1,41 @@
-//! One run in full: its curves while they grow, parameters, results, documents, log.
+//! One run in full: its curves while they grow, parameters, results, metrics, documents, log, note.
 
+use jiff::Timestamp;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span};
-use serde_json::{Map, Value};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 
 use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::metric::MetricPoint;
-use crate::domain::text::{fit, one_line, width};
-use crate::tui::charts::curve::{Curve, CurveLine};
-use crate::tui::context::{Context, Look};
-use crate::tui::keymap::Keys;
+use crate::tui::charts::thin::Point;
+use crate::tui::charts::view::View;
+use crate::tui::context::{Context, Look, Tone};
 use crate::tui::remote::Remote;
-use crate::tui::theme::Theme;
-use crate::tui::widgets::notice::{draw_empty, draw_failure};
-use crate::tui::widgets::number::short;
+use crate::tui::widgets::cursor::Cursor;
+use crate::tui::widgets::notice::{below_failure, draw_empty, draw_failure};
+use crate::tui::widgets::number::count;
 use crate::tui::widgets::pane::{Pane, spinner};
-use crate::tui::widgets::prose::Prose;
-use crate::worker::protocol::{Answer, Failure, LogLevel, LogLine, Read, Slot, Ticket};
+use crate::worker::protocol::{Answer, Failure, LogLine, Read, Slot, Ticket};
 
 use super::columns;
-use super::curves::{Curves, Live, title_of};
+use super::curves::{Curves, Live};
+use facts::Facts;
+use plots::Plots;
+use sections::Section;
 
-/// Least width and height of one chart with its title.
-const CHART: (u16, u16) = (25, 7);
+mod facts;
+mod header;
+mod plots;
+mod sections;
 
-/// From this width on a chart gives room to another beside it.
-const COMFORTABLE: u16 = 70;
-
-/// Charts that are shown at once.
-const MOST_CHARTS: usize = 3;
-
-/// Longest text of one value, bytes.
-const LONGEST: usize = 64 * 1024;
-
-/// What stands below the curves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Section {
-    #[default]
-    Parameters,
-    Results,
-    Documents,
-    Log,
-}
-
-impl Section {
-    const ALL: [(Section, &'static str); 4] = [
-        (Section::Parameters, "parameters"),
-        (Section::Results, "results"),
-        (Section::Documents, "documents"),
-        (Section::Log, "log"),
-    ];
-
-    fn beside(self, right: bool) -> Section {
-        let count = Section::ALL.len();
-        let index = Section::ALL.iter().position(|(section, _)| *section == self).unwrap_or(0);
-        let next = if right { (index + 1) % count } else { (index + count - 1) % count };
-        Section::ALL[next].0
-    }
-}
+pub use sections::value_text;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Loaded {
     experiment: Experiment,
     curves: Curves,
+    /// Points in the store; more than came where a curve is long.
+    recorded: u64,
 }
 
 /// The run that is shown.
@@ -74,7 +45,10 @@ pub struct Detail {
     loaded: Remote<Loaded>,
     documents: Remote<Vec<StoredRecord>>,
     section: Section,
-    scroll: usize,
+    /// Over the lines below the curves.
+    cursor: Cursor,
+    /// The first metric that is shown.
+    metric: usize,
     /// Something changed while a reading was under way.
     again: bool,
 }
@@ -90,7 +64,7 @@ impl Detail {
             self.id = id;
             self.loaded.clear();
             self.documents.clear();
-            self.scroll = 0;
+            self.cursor = Cursor::default();
             self.reread(cx);
         }
     }
@@ -114,7 +88,7 @@ impl Detail {
 
     /// Nothing is shown any more.
     pub fn close(&mut self) {
-        *self = Detail { section: self.section, ..Detail::default() };
+        *self = Detail { section: self.section, metric: self.metric, ..Detail::default() };
     }
 
     /// Only when they are looked at: they come from another store.
@@ -125,26 +99,112 @@ impl Detail {
     }
 
     pub fn turn(&mut self, cx: &mut Context<'_>, right: bool) {
-        self.section = self.section.beside(right);
-        self.scroll = 0;
+        self.turn_to(cx, self.section.beside(right));
+    }
+
+    fn turn_to(&mut self, cx: &mut Context<'_>, section: Section) {
+        self.section = section;
+        self.cursor = Cursor::default();
         if self.documents.data().is_none() && !self.documents.is_loading() {
             self.read_documents(cx);
         }
     }
 
-    /// Scrolls what stands below the curves, in a pane of `area`; the end of the text is the end.
-    pub fn scroll(&mut self, down: bool, by: usize, area: Rect, row: Option<&Experiment>, log: &[LogLine]) {
-        let inside = Pane::inside(area);
-        let curves = self.loaded.data().map_or(0, |loaded| loaded.curves.names().len());
-        let height = split(inside, curves).text.height;
-        let look =
-            Look { theme: &Theme::default(), now: jiff::Timestamp::UNIX_EPOCH, tick: 0, keys: Keys::NONE };
-        let run = self.loaded.data().map(|loaded| &loaded.experiment).or(row);
-        let lines = run.map_or(0, |run| self.prose(&look, run, log).lines(inside.width));
-        let last = lines.saturating_sub(usize::from(height));
-        let next =
-            if down { self.scroll.saturating_add(by) } else { self.scroll.min(last).saturating_sub(by) };
-        self.scroll = next.min(last);
+    /// Shows the next metric first, or the one before it.
+    pub fn turn_metric(&mut self, right: bool) {
+        let count = self.curves().map_or(0, |curves| curves.names().len()).max(1);
+        let here = self.metric.min(count - 1);
+        self.metric = if right { (here + 1) % count } else { (here + count - 1) % count };
+        if self.section == Section::Metrics {
+            self.cursor.selected = self.metric;
+        }
+    }
+
+    /// The run as it was read last.
+    pub fn loaded(&self) -> Option<&Experiment> {
+        self.loaded.data().map(|loaded| &loaded.experiment)
+    }
+
+    fn curves(&self) -> Option<&Curves> {
+        self.loaded.data().map(|loaded| &loaded.curves)
+    }
+
+    /// Moves over the lines below the curves, in a pane of `area`.
+    pub fn scroll(&mut self, down: bool, by: usize, area: Rect, shown: &Shown<'_>) {
+        let Some(run) = self.run(shown) else { return };
+        let look = Look::plain(shown.now);
+        let text = self.parts(Pane::inside(area), run, &look, shown).text;
+        let facts = self.facts(&look, run, shown);
+        let total = facts.height(text.width);
+        if down {
+            self.cursor.down(by, total)
+        } else {
+            self.cursor.up(by)
+        }
+        self.cursor.keep_visible(usize::from(text.height), total);
+        if self.section == Section::Metrics {
+            self.metric = facts.at(self.cursor.selected, text.width).unwrap_or(0);
+        }
+    }
+
+    /// The value under the cursor, to the clipboard.
+    pub fn copy(&self, cx: &mut Context<'_>, area: Rect, shown: &Shown<'_>) {
+        let Some(run) = self.run(shown) else { return };
+        let look = Look::plain(shown.now);
+        let text = self.parts(Pane::inside(area), run, &look, shown).text;
+        let facts = self.facts(&look, run, shown);
+        match facts.value(self.cursor.selected, text.width) {
+            Some((name, value)) => {
+                let what = if name.is_empty() { "the text" } else { name };
+                cx.toast(Tone::Good, format!("copied {what}"));
+                cx.copy(value.to_owned());
+            }
+            None => cx.toast(Tone::Plain, "nothing to copy here"),
+        }
+    }
+
+    /// A click into the pane: on a curve it puts the cursor there, on a name it turns to that section.
+    pub fn click(
+        &mut self,
+        cx: &mut Context<'_>,
+        view: &mut View,
+        area: Rect,
+        place: Position,
+        shown: &Shown<'_>,
+    ) {
+        let Some(run) = self.run(shown) else { return };
+        let look = Look::plain(shown.now);
+        let parts = self.parts(Pane::inside(area), run, &look, shown);
+        if parts.sections.contains(place) {
+            if let Some(section) = self.section.at(parts.sections.width, place.x - parts.sections.x) {
+                self.turn_to(cx, section);
+            }
+        } else if parts.text.contains(place) {
+            let total = self.facts(&look, run, shown).height(parts.text.width);
+            let height = usize::from(parts.text.height);
+            self.cursor.click(usize::from(place.y - parts.text.y), height, total);
+        } else if let Some(plots) = self.plots(run, view, shown)
+            && let Some(x) = plots.x_at(parts.curves, place)
+        {
+            view.cursor = Some(if view.settings.time { x } else { x.round() });
+        }
+    }
+
+    /// Lets `change` act on the view with the points of all charts on the screen.
+    pub fn with_points(
+        &self,
+        view: &mut View,
+        area: Rect,
+        shown: &Shown<'_>,
+        change: impl FnOnce(&mut View, &[&[Point]]),
+    ) {
+        let Some(run) = self.run(shown) else { return };
+        let parts = self.parts(Pane::inside(area), run, &Look::plain(shown.now), shown);
+        let before = *view;
+        let points =
+            self.plots(run, &before, shown).map(|plots| plots.shown(parts.curves)).unwrap_or_default();
+        let points: Vec<&[Point]> = points.iter().map(AsRef::as_ref).collect();
+        change(view, &points);
     }
 
     pub fn take(
@@ -155,12 +215,12 @@ impl Detail {
         cx: &mut Context<'_>,
     ) {
         match result {
-            Ok(Answer::Detail { experiment, points }) => {
+            Ok(Answer::Detail { experiment, points, recorded }) => {
                 let mut curves = Curves::of(points);
                 if let Some(newer) = live.get(experiment.id) {
                     curves.merge(newer);
                 }
-                let loaded = Loaded { experiment: experiment.as_ref().clone(), curves };
+                let loaded = Loaded { experiment: experiment.as_ref().clone(), curves, recorded: *recorded };
                 if self.loaded.fill(ticket, Ok(loaded)) && self.again {
                     self.reread(cx);
                 }
@@ -198,37 +258,73 @@ impl Detail {
         self.loaded.is_loading() || self.documents.is_loading()
     }
 
-    /// Draws the pane. `row` is what the table knows of the run, shown until the rest has come.
-    pub fn draw(&self, area: Rect, buffer: &mut Buffer, look: &Look<'_>, shown: &Shown<'_>) {
+    /// The run as it was read, or as the table knows it until the rest has come.
+    pub fn run<'a>(&'a self, shown: &Shown<'a>) -> Option<&'a Experiment> {
+        self.loaded.data().map(|loaded| &loaded.experiment).or(shown.row)
+    }
+
+    pub fn draw(&self, area: Rect, buffer: &mut Buffer, look: &Look<'_>, view: &View, shown: &Shown<'_>) {
         let theme = look.theme;
-        let run = self.loaded.data().map(|loaded| &loaded.experiment).or(shown.row);
-        let Some(run) = run else {
+        let Some(run) = self.run(shown) else {
             let inside = Pane::new("Detail").focused(shown.focused).draw(area, buffer, look);
             return draw_empty(inside, buffer, look, &["No run is selected."]);
         };
         let (status, style) = columns::status(run.status, theme);
         let title = format!("#{} {} · {}", run.id, run.model_type, or_dash(&run.dataset));
         let pane = Pane::new(title).focused(shown.focused).note(status, style);
-        let sim = if run.is_simulated() { "sim" } else { "" };
-        let pane = pane.note(sim, theme.badge).loading(self.loaded.is_loading());
+        let (runner, style) =
+            if run.is_simulated() { ("sim", theme.badge) } else { (run.runner.as_str(), theme.dim) };
+        let pane = pane.note(runner, style).loading(self.loaded.is_loading());
         let inside = pane.draw(area, buffer, look);
-        let mut room = inside;
-        if let Some(failure) = self.loaded.failure() {
-            room = draw_failure(inside, buffer, theme, failure);
-        } else if let Some(error) = &run.error {
-            let failure = Failure { message: error.clone(), remedy: None, unavailable: false };
-            let height = (inside.height / 4).max(1);
-            let below = draw_failure(Rect { height, ..inside }, buffer, theme, &failure);
-            room = Rect { y: below.y, height: inside.bottom() - below.y, ..inside };
+        let parts = self.parts(inside, run, look, shown);
+        if let Some(failure) = self.told(run) {
+            draw_failure(parts.failure, buffer, theme, &failure);
         }
-        let curves = self.loaded.data().map(|loaded| &loaded.curves).or(shown.live);
-        let parts = split(room, curves.map_or(0, |curves| curves.names().len()));
-        match curves {
-            Some(curves) if !curves.is_empty() => draw_curves(parts.curves, buffer, theme, curves),
-            _ => self.draw_no_curves(parts.curves, buffer, look, run),
+        header::draw(run, look, parts.header, buffer);
+        let mut words = view.settings.words();
+        match self.plots(run, view, shown) {
+            Some(plots) => {
+                plots.draw(parts.curves, buffer, theme);
+                let metrics = plots.curves.names().len();
+                let seen = plots.count(parts.curves);
+                if seen < metrics {
+                    words = joined(&format!("{seen} of {metrics} metrics"), &words);
+                }
+            }
+            None => self.draw_no_curves(parts.curves, buffer, look, run),
         }
-        self.draw_sections(parts.sections, buffer, theme);
-        self.draw_section(parts.text, buffer, look, run, shown.log);
+        words = joined(&self.thinned(), &words);
+        self.section.draw(parts.sections, buffer, theme, &words);
+        self.draw_section(parts.text, buffer, look, run, shown);
+    }
+
+    /// A curve too long to come whole came as its outline.
+    fn thinned(&self) -> String {
+        let Some(loaded) = self.loaded.data() else { return String::new() };
+        let curves = loaded.curves.names().into_iter().filter_map(|name| loaded.curves.get(name));
+        let here: usize = curves.map(|series| series.points().len()).sum();
+        if loaded.recorded > here as u64 {
+            format!("outline of {} points", count(loaded.recorded))
+        } else {
+            String::new()
+        }
+    }
+
+    /// Why reading failed, or else why the run did.
+    fn told(&self, run: &Experiment) -> Option<Failure> {
+        let of_run = || {
+            run.error.as_ref().map(|error| Failure {
+                message: error.clone(),
+                remedy: None,
+                unavailable: false,
+            })
+        };
+        self.loaded.failure().cloned().or_else(of_run)
+    }
+
+    fn plots<'a>(&'a self, run: &Experiment, view: &'a View, shown: &Shown<'a>) -> Option<Plots<'a>> {
+        let curves = self.curves().or(shown.live).filter(|curves| !curves.is_empty())?;
+        Some(Plots { curves, view, first: self.metric, origin: curves.origin(run) })
     }
 
     fn draw_no_curves(&self, area: Rect, buffer: &mut Buffer, look: &Look<'_>, run: &Experiment) {
@@ -242,217 +338,91 @@ impl Detail {
         buffer.set_stringn(area.x, area.y, text, usize::from(area.width), look.theme.dim);
     }
 
-    /// `parameters · results · documents · log`, with the one that is shown standing out.
-    fn draw_sections(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-        if area.is_empty() {
-            return;
-        }
-        let mut spans = Vec::new();
-        for (section, name) in Section::ALL {
-            if !spans.is_empty() {
-                spans.push(Span::styled(" · ", theme.border));
-            }
-            let style = if section == self.section { theme.focus.patch(theme.title) } else { theme.dim };
-            spans.push(Span::styled(name, style));
-        }
-        buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
-    }
-
     fn draw_section(
         &self,
         area: Rect,
         buffer: &mut Buffer,
         look: &Look<'_>,
         run: &Experiment,
-        log: &[LogLine],
+        shown: &Shown<'_>,
     ) {
         if let (Section::Documents, Some(failure)) = (self.section, self.documents.failure()) {
             draw_failure(area, buffer, look.theme, failure);
             return;
         }
-        let mut prose = self.prose(look, run, log);
-        prose.scroll(true, self.scroll, area.width, area.height);
-        prose.draw(area, buffer);
+        self.facts(look, run, shown).draw(area, buffer, look.theme, self.cursor, shown.focused);
     }
 
-    fn prose(&self, look: &Look<'_>, run: &Experiment, log: &[LogLine]) -> Prose {
-        match self.section {
-            Section::Parameters => parameters(run, look.theme),
-            Section::Results => results(run, look.theme),
-            Section::Documents => self.documents(look),
-            Section::Log => log_of(run, log, look.theme),
-        }
-    }
-
-    fn documents(&self, look: &Look<'_>) -> Prose {
+    fn facts(&self, look: &Look<'_>, run: &Experiment, shown: &Shown<'_>) -> Facts {
         let theme = look.theme;
-        let mut prose = Prose::default();
-        match self.documents.data() {
-            None => prose.push(&format!("{} reading", spinner(look.tick)), theme.dim),
-            Some(records) if records.is_empty() => {
-                prose.push("No documents yet: they are written when the run ends.", theme.dim);
-            }
-            Some(records) => {
-                for record in records {
-                    prose.push(&one_line(&record.id, 500), theme.key);
-                    prose.push(clip(record.document.as_deref().unwrap_or("")), theme.text);
+        match self.section {
+            Section::Parameters => sections::parameters(run, theme),
+            Section::Results => sections::results(run, theme),
+            Section::Metrics => sections::metrics(self.curves().or(shown.live), theme),
+            Section::Documents => match self.documents.data() {
+                Some(records) => sections::documents(records, theme),
+                None => {
+                    let mut facts = Facts::default();
+                    facts.say(&format!("{} reading", spinner(look.tick)), theme.dim);
+                    facts
                 }
-            }
+            },
+            Section::Log => sections::log(run, shown.log, theme),
+            Section::Note => sections::note(run, theme),
         }
-        prose
+    }
+
+    /// Where everything is. The curves take what their number needs, but never more than three fifths, unless one of
+    /// them is to be large.
+    fn parts(&self, inside: Rect, run: &Experiment, look: &Look<'_>, shown: &Shown<'_>) -> Parts {
+        let failure = match (self.told(run), self.loaded.failure()) {
+            (None, _) => Rect { height: 0, ..inside },
+            (Some(_), Some(_)) => inside,
+            (Some(_), None) => Rect { height: (inside.height / 4).max(1).min(inside.height), ..inside },
+        };
+        let room = match self.told(run) {
+            Some(told) => {
+                let below = below_failure(failure, Some(&told));
+                Rect { y: below.y, height: inside.bottom() - below.y, ..inside }
+            }
+            None => inside,
+        };
+        let header = Rect { height: header::height(run, look, room), ..room };
+        let room = Rect { y: header.bottom(), height: room.height - header.height, ..room };
+        let metrics = self.curves().or(shown.live).map_or(0, |curves| curves.names().len());
+        let share = if shown.large { 4 } else { 3 };
+        let most = (room.height.saturating_mul(share) / 5).max(room.height.min(plots::CHART.1));
+        let wanted = Plots::height(room.width, most, metrics, shown.large);
+        let [curves, sections, text] =
+            Layout::vertical([Constraint::Length(wanted), Constraint::Length(1), Constraint::Fill(1)])
+                .areas(room);
+        Parts { failure, header, curves, sections, text }
     }
 }
 
-/// What drawing needs beside the detail itself.
+/// What is needed beside the detail itself.
 pub struct Shown<'a> {
+    pub now: Timestamp,
     pub row: Option<&'a Experiment>,
     pub live: Option<&'a Curves>,
     /// Lines about this run.
     pub log: &'a [LogLine],
     pub focused: bool,
+    /// One metric takes the room of all.
+    pub large: bool,
 }
 
 struct Parts {
+    failure: Rect,
+    header: Rect,
     curves: Rect,
     sections: Rect,
     text: Rect,
 }
 
-/// Curves take what their number needs, but never more than three fifths.
-fn split(area: Rect, metrics: usize) -> Parts {
-    let most = (area.height.saturating_mul(3) / 5).max(area.height.min(CHART.1));
-    let wanted = if metrics == 0 { 1 } else { grid(area.width, most, metrics).1 * 9 };
-    let [curves, sections, text] =
-        Layout::vertical([Constraint::Length(wanted.min(most)), Constraint::Length(1), Constraint::Fill(1)])
-            .areas(area);
-    Parts { curves, sections, text }
-}
-
-/// Columns and lines of charts: few columns where there is height, many where there is none.
-fn grid(width: u16, height: u16, metrics: usize) -> (u16, u16) {
-    let count = u16::try_from(metrics.min(MOST_CHARTS)).unwrap_or(1).max(1);
-    let widest = (width / CHART.0).clamp(1, count);
-    let first = (width / COMFORTABLE).clamp(1, widest);
-    let across =
-        (first..=widest).find(|across| count.div_ceil(*across) * CHART.1 <= height).unwrap_or(widest);
-    let down = (height / CHART.1).clamp(1, count.div_ceil(across));
-    (across, down)
-}
-
-fn draw_curves(area: Rect, buffer: &mut Buffer, theme: &Theme, curves: &Curves) {
-    let names = curves.names();
-    let (across, down) = grid(area.width, area.height, names.len());
-    let shown = names.len().min(usize::from(across * down)).min(MOST_CHARTS);
-    let lines = Layout::vertical(vec![Constraint::Fill(1); usize::from(down)]).split(area);
-    for (line, names) in lines.iter().zip(names[..shown].chunks(usize::from(across))) {
-        let cells = Layout::horizontal(vec![Constraint::Fill(1); names.len()]).spacing(2).split(*line);
-        for (cell, name) in cells.iter().zip(names) {
-            draw_curve(*cell, buffer, theme, curves, name);
-        }
-    }
-}
-
-/// A chart under a line with the metric and its newest value.
-fn draw_curve(area: Rect, buffer: &mut Buffer, theme: &Theme, curves: &Curves, name: &str) {
-    let Some(series) = curves.get(name) else {
-        return;
-    };
-    let title = one_line(&title_of(name), 100);
-    let last = curves.last(name).map(short).unwrap_or_default();
-    let line = Line::from(vec![Span::styled(title, theme.dim), Span::raw(format!(" {last}"))]);
-    buffer.set_line(area.x, area.y, &line, area.width);
-    let curve = Curve {
-        lines: vec![CurveLine { name: "", points: series.points(), series: 0 }],
-        empty: "no figure can be drawn",
-        ..Curve::default()
-    };
-    curve.draw(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buffer, theme);
-}
-
-fn parameters(run: &Experiment, theme: &Theme) -> Prose {
-    let mut prose = Prose::default();
-    push_map(&mut prose, &run.parameters, theme, "No parameters.");
-    prose.push("", theme.text);
-    let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let facts = [
-        ("name", run.name.clone()),
-        ("about", run.description.clone()),
-        ("tags", run.tags.join(" ")),
-        ("note", run.note.clone()),
-        ("runner", run.runner.clone()),
-        ("seed", number(run.seed)),
-        ("batch", number(run.batch_id)),
-        ("attempt", if run.attempt > 1 { run.attempt.to_string() } else { String::new() }),
-    ];
-    push_facts(&mut prose, &facts, theme);
-    prose
-}
-
-fn results(run: &Experiment, theme: &Theme) -> Prose {
-    let mut prose = Prose::default();
-    let empty = if run.status.is_final() { "No results." } else { "Results come when the run ends." };
-    push_map(&mut prose, &run.results, theme, empty);
-    prose
-}
-
-fn log_of(run: &Experiment, log: &[LogLine], theme: &Theme) -> Prose {
-    let mut prose = Prose::default();
-    let time = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let facts = [
-        ("created", time(Some(run.created_at))),
-        ("started", time(run.started_at)),
-        ("finished", time(run.finished_at)),
-        ("archived", time(run.archived_at)),
-        ("worker", text(&run.worker)),
-        ("host", text(&run.host)),
-        ("command", text(&run.command)),
-        ("commit", text(&run.git_commit)),
-    ];
-    push_facts(&mut prose, &facts, theme);
-    for line in log {
-        let style = match line.level {
-            LogLevel::Error => theme.bad,
-            LogLevel::Warn => theme.warn,
-            LogLevel::Info => theme.text,
-            LogLevel::Debug => theme.dim,
-        };
-        prose.push(clip(&line.text), style);
-    }
-    prose
-}
-
-fn push_map(prose: &mut Prose, map: &Map<String, Value>, theme: &Theme, empty: &str) {
-    if map.is_empty() {
-        return prose.push(empty, theme.dim);
-    }
-    let texts: Vec<(&str, String)> =
-        map.iter().map(|(key, value)| (key.as_str(), value_text(value))).collect();
-    push_facts(prose, &texts, theme);
-}
-
-/// Names in a column of their own; those without a value are left out.
-fn push_facts(prose: &mut Prose, facts: &[(&str, String)], theme: &Theme) {
-    let named = || facts.iter().filter(|(_, value)| !value.is_empty());
-    let column = named().map(|(name, _)| width(&one_line(name, 200))).max().unwrap_or(0).min(24);
-    for (name, value) in named() {
-        let name = fit(&one_line(name, 200), column);
-        let gap = " ".repeat(column - width(&name).min(column) + 2);
-        prose.push(&format!("{name}{gap}{}", one_line(value, LONGEST)), theme.text);
-    }
-}
-
-/// A value as a person writes it: texts without quotes, numbers short.
-pub fn value_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => clip(text).to_owned(),
-        Value::Number(number) if number.is_f64() => number.as_f64().map(short).unwrap_or_default(),
-        other => other.to_string(),
-    }
-}
-
-fn clip(text: &str) -> &str {
-    crate::domain::text::first_characters(text, LONGEST)
+fn joined(one: &str, two: &str) -> String {
+    let parts: Vec<&str> = [one, two].into_iter().filter(|text| !text.is_empty()).collect();
+    parts.join(" · ")
 }
 
 fn or_dash(text: &str) -> &str {

@@ -1,6 +1,7 @@
 //! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
@@ -9,11 +10,13 @@ use ratatui::layout::{Position, Rect};
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::tui::action::Action;
-use crate::tui::context::{Context, Look, Tone};
+use crate::tui::charts::view::View;
+use crate::tui::context::{Context, EditNote, Look, Tone};
+use crate::tui::editor::Draft;
 use crate::tui::popups::wheel;
 use crate::tui::widgets::input::TextLine;
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Event, LogLine, Slot};
+use crate::worker::protocol::{Event, Failure, LogLine, Slot, Ticket};
 
 use super::Tab;
 use compare::Compare;
@@ -28,6 +31,8 @@ mod curves;
 mod detail;
 mod forms;
 mod list;
+mod note;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -62,6 +67,10 @@ pub struct Experiments {
     /// What the last archiving put away.
     undoable: VecDeque<(Vec<ExperimentId>, bool)>,
     log: VecDeque<LogLine>,
+    /// Notes on their way to the store, and the files their texts are in until they are there.
+    drafts: Vec<(Ticket, PathBuf)>,
+    /// How curves are looked at, in the detail and in comparisons.
+    view: View,
 }
 
 impl Default for Experiments {
@@ -79,6 +88,8 @@ impl Default for Experiments {
             follow: true,
             undoable: VecDeque::new(),
             log: VecDeque::new(),
+            drafts: Vec::new(),
+            view: View::default(),
         }
     }
 }
@@ -108,6 +119,9 @@ impl Tab for Experiments {
     }
 
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        if self.act_on_curves(action, cx) {
+            return;
+        }
         let by = self.step(action, cx.area);
         match (action, by) {
             (_, Some((down, by))) => self.go(down, by, cx),
@@ -128,6 +142,10 @@ impl Tab for Experiments {
             (Action::ToggleArchived, _) => self.toggle_archived(cx),
             (Action::Mark, _) => self.mark(cx),
             (Action::Compare, _) => self.compare(cx),
+            (Action::Copy, _) if self.compare.is_none() && self.has_detail_keys() => {
+                let room = self.detail_area(cx.area).unwrap_or_default();
+                self.with_detail(cx.now, |detail, shown| detail.copy(cx, room, shown));
+            }
             (Action::LaunchBatch, _) => self.follow = true,
             _ => self.act_on_runs(action, cx),
         }
@@ -181,20 +199,29 @@ impl Tab for Experiments {
                 }
                 self.log.push_back(line.clone());
             }
-            Event::Answer { .. }
-            | Event::Done { .. }
-            | Event::Job(_)
-            | Event::Batch(_)
-            | Event::Health(_)
-            | Event::Changed => {}
+            Event::Done { ticket, result } => self.note_saved(*ticket, result.is_ok(), cx),
+            Event::Answer { .. } | Event::Job(_) | Event::Batch(_) | Event::Health(_) | Event::Changed => {}
         }
+    }
+
+    fn note_edited(&mut self, note: &EditNote, result: &Result<Draft, Failure>, cx: &mut Context<'_>) {
+        Experiments::note_edited(self, note, result, cx);
     }
 
     fn hints(&self) -> &'static [Action] {
         if self.compare.is_some() {
-            &[Action::Right, Action::Down, Action::Back]
+            &[Action::NextMetric, Action::ReadValues, Action::NextSmoothing, Action::ToggleLog, Action::Back]
         } else if self.full {
-            &[Action::Right, Action::Down, Action::Back, Action::Cancel, Action::Rerun]
+            &[
+                Action::Right,
+                Action::Back,
+                Action::ReadValues,
+                Action::NextMetric,
+                Action::NextSmoothing,
+                Action::ToggleLog,
+                Action::EditNote,
+                Action::Copy,
+            ]
         } else {
             &[
                 Action::LaunchBatch,
@@ -245,8 +272,7 @@ impl Experiments {
         }
         if self.has_detail_keys() {
             let room = self.detail_area(cx.area).unwrap_or_default();
-            let log = self.log_of_shown();
-            return self.detail.scroll(down, by, room, self.list.selected(), &log);
+            return self.with_detail(cx.now, |detail, shown| detail.scroll(down, by, room, shown));
         }
         self.follow = false;
         let total = self.list.total();
@@ -461,7 +487,7 @@ impl Experiments {
         self.focus = if in_detail { Focus::Detail } else { Focus::Table };
         let rows = self.rows_area(cx.area);
         if in_detail || self.full {
-            return;
+            return self.click_detail(mouse, cx);
         }
         let (height, total) = (self.height(cx.area), self.list.total());
         if let Some(column) = self.table(true).title_at(rows, place) {

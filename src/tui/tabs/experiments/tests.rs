@@ -59,9 +59,13 @@ fn enter_opens_the_detail_and_its_sections_turn() {
     stage.press("l");
     insta::assert_snapshot!("detail_results", stage.screen());
     stage.press("l");
+    insta::assert_snapshot!("detail_metrics", stage.screen());
+    stage.press("l");
     insta::assert_snapshot!("detail_documents", stage.screen());
     stage.press("l");
     insta::assert_snapshot!("detail_log", stage.screen());
+    stage.press("l");
+    assert!(stage.screen().contains("No note. N writes one"), "{}", stage.screen());
     stage.press("<esc>");
     assert!(stage.screen().contains("1 of 1,204"));
 }
@@ -227,7 +231,7 @@ fn the_log_of_a_run_holds_its_own_lines() {
             text: format!("experiment {id}: {text}"),
         }));
     }
-    stage.press("<enter>h<pagedown>");
+    stage.press("<enter>hh<pagedown><pagedown>");
     assert!(stage.screen().contains("│epoch 1 of 3"), "{}", stage.screen());
     assert!(!stage.screen().contains("somebody else"));
 }
@@ -243,6 +247,93 @@ fn marked_runs_are_compared() {
     insta::assert_snapshot!("compare_80", stage.screen());
     stage.press("<esc><esc>");
     assert!(!stage.screen().contains("marked"));
+}
+
+#[test]
+fn curves_are_smoothed_read_and_zoomed() {
+    let mut stage = stage(160, 45);
+    stage.press("j<enter>wi<left><left><left>");
+    insta::assert_snapshot!("reading_values", stage.screen());
+    assert!(stage.screen().contains("step 27"), "{}", stage.screen());
+    stage.press("<home>");
+    assert!(stage.screen().contains("step 1"));
+    stage.press("<shift+right>");
+    assert!(stage.screen().contains("step 11"));
+    stage.press("<end>");
+    assert!(stage.screen().contains("step 30"));
+    stage.press("<esc>");
+    assert!(!stage.screen().contains("step 30"), "esc puts the cursor away first");
+    stage.press("zTL");
+    insta::assert_snapshot!("one_large_over_time", stage.screen());
+    stage.press("T+++");
+    assert!(!stage.screen().contains(" 10 "), "{}", stage.screen());
+    stage.press("<esc>");
+    assert!(stage.screen().contains("of 1,204"), "and then the pane");
+}
+
+#[test]
+fn the_cursor_reads_all_compared_runs() {
+    let mut stage = stage(160, 45);
+    stage.press("jjj  jj ci<left><left>");
+    assert!(stage.screen().contains("step 28"), "{}", stage.screen());
+    insta::assert_snapshot!("compare_cursor", stage.screen());
+    stage.press("<esc>");
+    assert!(stage.screen().contains("Compare 3 runs"), "esc puts the cursor away first");
+}
+
+#[test]
+fn a_live_run_moves_on_under_a_cursor_that_stays() {
+    let mut stage = stage(160, 45);
+    stage.data.runs.insert(0, running(1205));
+    stage.hear(Event::Experiment(Box::new(running(1205))));
+    stage.press("i");
+    assert!(stage.screen().contains("step 12"), "{}", stage.screen());
+    stage.hear(Event::Points { id: 1205, points: points(1205, 13, 20) });
+    assert!(stage.screen().contains("step 20"), "at the newest point it goes along");
+    stage.press("<left>").hear(Event::Points { id: 1205, points: points(1205, 21, 25) });
+    assert!(stage.screen().contains("step 19"), "{}", stage.screen());
+}
+
+#[test]
+fn a_value_is_copied_and_a_curve_is_clicked() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut stage = stage(160, 45);
+    stage.press("j<enter>jy");
+    assert_eq!(stage.effects.last(), Some(&Effect::Copy("32".to_owned())));
+    let click = |column, row| {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        Message::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+    };
+    stage.tell(click(30, 8));
+    assert!(stage.screen().contains("  step "), "{}", stage.screen());
+    let line = stage.screen().lines().position(|line| line.contains("parameters ·")).unwrap();
+    stage.tell(click(20, line as u16));
+    assert!(stage.screen().contains("No results."), "{}", stage.screen());
+}
+
+#[test]
+fn two_hundred_metrics_are_listed_and_chosen_from() {
+    let mut stage = stage(160, 45);
+    stage.data.runs.insert(0, running(1205));
+    stage.hear(Event::Experiment(Box::new(running(1205))));
+    let points: Vec<_> = (0..200)
+        .flat_map(|metric| {
+            points(1, 1, 30).into_iter().filter(|point| point.name == "loss").map(move |mut point| {
+                point.name = format!("layer/{metric:03}/gradient_norm");
+                point
+            })
+        })
+        .collect();
+    stage.hear(Event::Points { id: 1205, points });
+    stage.press("<enter>ll");
+    assert!(stage.screen().contains("of 203 metrics"), "{}", stage.screen());
+    let begun = std::time::Instant::now();
+    stage.press("G");
+    assert!(stage.screen().contains("layer/199/gradient_norm"), "{}", stage.screen());
+    let took = begun.elapsed();
+    assert!(took.as_millis() < 200, "{took:?}");
+    stage.press(",");
+    assert!(stage.screen().lines().take(4).any(|line| line.contains("layer/19")), "{}", stage.screen());
 }
 
 #[test]

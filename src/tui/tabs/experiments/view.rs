@@ -3,6 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use crate::domain::experiment::ExperimentId;
 use crate::domain::text::{fit, many_lines};
 use crate::tui::context::Look;
 use crate::tui::widgets::input::TextLine;
@@ -13,7 +14,6 @@ use crate::tui::widgets::table::{Table, position};
 use crate::worker::protocol::{Failure, LogLine};
 
 use super::columns;
-use super::detail::Shown;
 use super::{Experiments, Focus};
 
 /// From here on table and detail stand beside each other.
@@ -95,21 +95,16 @@ impl Experiments {
 
     pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         if let Some(compare) = &self.compare {
-            return compare.draw(area, frame.buffer_mut(), look);
+            return compare.draw(area, frame.buffer_mut(), look, &self.view);
         }
         let panes = self.panes(area);
         if let Some(table) = panes.table {
             self.draw_table(frame, table, area, look);
         }
         if let Some(detail) = panes.detail {
-            let log = self.log_of_shown();
-            let shown = Shown {
-                row: self.list.selected().filter(|run| self.detail.id() == Some(run.id)),
-                live: self.detail.id().and_then(|id| self.live.get(id)),
-                log: &log,
-                focused: self.full || self.focus == Focus::Detail,
-            };
-            self.detail.draw(detail, frame.buffer_mut(), look, &shown);
+            self.with_shown(self.detail.id(), look.now, |shown| {
+                self.detail.draw(detail, frame.buffer_mut(), look, &self.view, shown);
+            });
         }
     }
 
@@ -216,9 +211,9 @@ impl Experiments {
         draw_empty(area, frame.buffer_mut(), look, lines);
     }
 
-    /// Lines of the log about the run that is shown.
-    pub(super) fn log_of_shown(&self) -> Vec<LogLine> {
-        let Some(id) = self.detail.id() else {
+    /// Lines of the log about a run.
+    pub(super) fn log_of(&self, id: Option<ExperimentId>) -> Vec<LogLine> {
+        let Some(id) = id else {
             return Vec::new();
         };
         let start = format!("experiment {id}: ");
