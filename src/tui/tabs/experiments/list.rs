@@ -174,7 +174,7 @@ impl List {
         self.selected = None;
         self.newest = None;
         self.restarted = true;
-        self.read(cx, Part::First, 0..rows_at_once(height));
+        self.read(cx, Part::First, 0..rows_at_first(height));
     }
 
     /// Reads again what is in view; one reading at a time.
@@ -206,8 +206,10 @@ impl List {
     /// Which part to ask for so that the view is in its middle, by the key of a row at its edge where one is known, and
     /// which rows these are as far as one can tell.
     fn part_in_view(&self, window: &Window, height: usize) -> (Part, Range<usize>) {
-        let limit = rows_at_once(height);
         let view = self.cursor.window(height, window.total);
+        let known = window.range();
+        let is_far = view.end <= known.start || known.end <= view.start;
+        let limit = if is_far { rows_at_first(height) } else { rows_at_once(height) };
         let middle = view.start + view.len() / 2;
         let start = middle.saturating_sub(limit / 2).min(window.total.saturating_sub(limit));
         let end = start + limit;
@@ -229,7 +231,7 @@ impl List {
     fn read_again(&mut self, cx: &mut Context<'_>, height: usize) {
         let limit = rows_at_once(height);
         let Some(window) = self.window.data() else {
-            return self.read(cx, Part::First, 0..limit);
+            return self.read(cx, Part::First, 0..rows_at_first(height));
         };
         let view = self.cursor.window(height, window.total);
         let known = std::iter::once(self.cursor.selected).chain(view);
@@ -415,4 +417,9 @@ impl List {
 
 fn rows_at_once(height: usize) -> usize {
     (height * HEIGHTS).max(LEAST)
+}
+
+/// After a jump: what is in view and little more, since rows that lie apart cost their number.
+fn rows_at_first(height: usize) -> usize {
+    rows_at_once(height) / 2
 }

@@ -81,7 +81,7 @@ fn a_failed_run_says_why() {
 #[test]
 fn only_a_window_is_read_and_it_moves_along() {
     let mut stage = stage(80, 24);
-    assert_eq!((&last_read(&stage).window, last_read(&stage).limit), (&Window::First, 60));
+    assert_eq!((&last_read(&stage).window, last_read(&stage).limit), (&Window::First, 30));
     let reads = table_reads(&stage);
     stage.press("jjjjjjjj");
     assert_eq!(table_reads(&stage), reads, "what is here is not read again");
