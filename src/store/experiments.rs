@@ -8,6 +8,7 @@ use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, O
 use crate::domain::filter::{Field, Filter};
 use crate::domain::metric::MetricPoint;
 
+use super::survey::ExperimentSurvey;
 use super::{Health, Result};
 
 /// Which experiments, in which order, and how many of them.
@@ -53,7 +54,7 @@ pub struct ExperimentPage {
 /// Every method may fail with `Unavailable` or `Timeout`, after which nothing was half-written. Dropping the future of
 /// a read cancels it in the database; a write that has begun is carried out.
 #[async_trait]
-pub trait ExperimentStore: Send + Sync + Debug {
+pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
     /// Connects if need be and says who answers.
     async fn health(&self) -> Result<Health>;
 

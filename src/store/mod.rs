@@ -11,6 +11,8 @@ pub mod migrations;
 pub mod outbox;
 pub mod queue;
 pub mod schema;
+pub mod survey;
+mod survey_sql;
 
 pub mod chroma;
 pub mod postgres;

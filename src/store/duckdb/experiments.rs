@@ -24,7 +24,7 @@ use super::row::{self, micros, optional_micros};
 /// See the module.
 #[derive(Debug)]
 pub struct Experiments {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Experiments {
@@ -245,7 +245,7 @@ fn list(connection: &Connection, path: &Path, query: &ExperimentQuery) -> Result
     Ok(ExperimentPage { rows, total: total.unsigned_abs() })
 }
 
-fn duck_value(value: &filter_sql::SqlValue) -> Value {
+pub(super) fn duck_value(value: &filter_sql::SqlValue) -> Value {
     use filter_sql::SqlValue;
     match value {
         SqlValue::Text(text) => Value::Text(text.clone()),

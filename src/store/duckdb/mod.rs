@@ -13,5 +13,6 @@ pub mod performance;
 pub mod queue;
 pub mod row;
 pub mod schema;
+mod survey;
 mod turn;
 mod where_sql;

@@ -191,7 +191,7 @@ impl ExperimentStore for Pg {
     }
 }
 
-fn typed(value: &SqlValue) -> Typed<'_> {
+pub(super) fn typed(value: &SqlValue) -> Typed<'_> {
     match value {
         SqlValue::Text(text) => (text, Type::TEXT),
         SqlValue::Number(number) => (number, Type::FLOAT8),

@@ -16,6 +16,7 @@ mod partition;
 mod queue;
 mod rows;
 mod schema;
+mod survey;
 #[cfg(test)]
 mod tests;
 
