@@ -17,8 +17,10 @@ pub mod news;
 mod place;
 pub mod schema;
 mod search;
+pub mod survey;
 #[cfg(test)]
 mod tests;
+pub mod view;
 pub mod workflow;
 
 pub use error::{OpsError, Result};

@@ -9,9 +9,10 @@ use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
 use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
-use crate::domain::filter::Field;
+use crate::domain::filter::{Aggregate, Field};
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
+use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 
 /// Which asking an answer belongs to; grows by one with every request.
@@ -32,6 +33,13 @@ pub enum Slot {
     Records,
     Analytics,
     Sql,
+    /// Names of parameters and metrics.
+    Names,
+    CurveValues,
+    Marks,
+    Baseline,
+    Compare,
+    Groups,
 }
 
 /// Work we ask for.
@@ -47,6 +55,8 @@ pub enum Command {
     Read(Slot, Read),
     /// Changes something; in order, never cancelled behind the user's back.
     Write(Write),
+    /// Keeps how the screen is arranged, section by section, in the user's view file. Has no answer.
+    Remember(toml::Table),
     /// Stops a run or a batch that this process works on, and withdraws what is queued.
     Cancel(Cancel),
 }
@@ -77,6 +87,43 @@ pub enum Read {
         with_simulated: bool,
     },
     Sql(String),
+    /// Names of parameters and metrics that occur.
+    Names,
+    /// Aggregates of the curves of some runs.
+    CurveValues {
+        ids: Vec<ExperimentId>,
+        curves: Vec<(Aggregate, String)>,
+    },
+    Ids(IdsRead),
+    /// Several experiments with their curves; those that are gone are left out.
+    Runs(Vec<ExperimentId>),
+    Groups(GroupsRead),
+}
+
+/// Ids of the experiments table in its order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdsRead {
+    /// In the filter language; empty for all.
+    pub filter: String,
+    pub sort: Field,
+    pub descending: bool,
+    pub with_archived: bool,
+    pub skip: u64,
+    pub limit: u64,
+}
+
+/// Groups of runs that are equal but for their seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupsRead {
+    /// In the filter language; empty for all.
+    pub filter: String,
+    pub with_archived: bool,
+    /// Whose mean and deviation are wanted.
+    pub figures: Vec<Field>,
+    /// By whose mean they are sorted: an index into `figures`; the newest first without.
+    pub sort: Option<usize>,
+    pub descending: bool,
+    pub limit: u64,
 }
 
 /// A window of the experiments table.
@@ -204,6 +251,11 @@ pub enum Answer {
     RecordHits { collection: String, hits: Vec<RecordHit>, took: Duration },
     ModelSummaries(Vec<ModelSummary>),
     Table { table: Table, took: Duration },
+    Names(Names),
+    CurveValues(Vec<CurveValues>),
+    Ids(Ids),
+    Runs { experiments: Vec<Experiment>, curves: Vec<RunCurves> },
+    Groups(Groups),
 }
 
 /// A batch file in the picker.

@@ -11,6 +11,7 @@ use keybinds::KeyInput;
 use ratatui::layout::{Rect, Size};
 
 use crate::config::Settings;
+use crate::domain::filter::Field;
 use crate::worker::protocol::{
     BackendState, Cancel, Command, Event, Failure, Request, RoleHealth, Slot, Ticket, Write,
 };
@@ -30,6 +31,7 @@ use super::theme::Theme;
 
 mod draw;
 mod input;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub mouse: bool,
     /// Where batch files are looked for.
     pub batches: PathBuf,
+    /// Columns of the experiments at first; the usual ones when none.
+    pub columns: Vec<Field>,
 }
 
 impl Options {
@@ -52,6 +56,7 @@ impl Options {
             read_only,
             mouse: settings.ui.mouse,
             batches: settings.batches.clone(),
+            columns: settings.ui.columns.clone(),
         }
     }
 }
@@ -101,6 +106,7 @@ pub struct App {
     hints: HashMap<Ticket, String>,
     next_ticket: Ticket,
     effects: Vec<Effect>,
+    memory: memory::Memory,
     /// The user wants to leave as soon as the jobs have stopped.
     leaving: bool,
     mouse: bool,
@@ -121,11 +127,12 @@ const SEQUENCE: Duration = Duration::from_secs(1);
 impl App {
     pub fn new(options: Options, keymap: Keymap, theme: Theme) -> Self {
         let mouse = options.mouse;
+        let tabs = tabs::all(&options.columns);
         App {
             options,
             keymap,
             theme,
-            tabs: tabs::all(),
+            tabs,
             active: 0,
             popups: Vec::new(),
             toasts: Vec::new(),
@@ -137,6 +144,7 @@ impl App {
             hints: HashMap::new(),
             next_ticket: Ticket::default(),
             effects: Vec::new(),
+            memory: memory::Memory::default(),
             leaving: false,
             mouse,
             now: Timestamp::UNIX_EPOCH,
@@ -152,6 +160,8 @@ impl App {
         if self.is_sequence_stale() {
             self.begun.clear();
         }
+        let by_user = matches!(message, Message::Key(_) | Message::Mouse(_) | Message::Paste(_));
+        let may_send = !matches!(message, Message::Refused(_));
         match message {
             Message::Start => self.refresh(),
             Message::Key(key) => self.key(key),
@@ -164,6 +174,9 @@ impl App {
             Message::Worker(event) => self.hear(&event),
             Message::Refused(request) => self.refused(&request),
             Message::Tick => self.tick += 1,
+        }
+        if may_send {
+            self.keep_arrangement(by_user);
         }
         self.remember_asked();
         std::mem::take(&mut self.effects)
@@ -195,7 +208,10 @@ impl App {
         let counts = self.jobs.is_running() || self.is_anything_down() || !self.begun.is_empty();
         let toast = self.toasts.iter().map(Toast::until).min();
         let toast = toast.map(|until| Duration::try_from(until.duration_since(self.now)).unwrap_or_default());
-        [spins.then_some(SPIN), counts.then_some(SECOND), toast].into_iter().flatten().min()
+        [spins.then_some(SPIN), counts.then_some(SECOND), toast, self.until_kept()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_anything_down(&self) -> bool {
@@ -373,6 +389,7 @@ impl App {
             Failure { message: "busy: try again in a moment".to_owned(), remedy: None, unavailable: false };
         let event = match &request.command {
             Command::Read(slot, _) => Event::Answer { ticket, slot: *slot, result: Err(failure) },
+            Command::Remember(sections) => return self.keep_later(sections),
             Command::Write(_) | Command::Cancel(_) => Event::Done { ticket, result: Err(failure) },
         };
         if let Event::Answer { .. } = event {
@@ -393,6 +410,7 @@ impl App {
             };
             let slot = match &request.command {
                 Command::Read(slot, _) => Some(*slot),
+                Command::Remember(_) => continue,
                 Command::Write(_) | Command::Cancel(_) => None,
             };
             self.asked.retain(|asked| slot.is_none() || asked.slot != slot);

@@ -10,6 +10,7 @@ use crate::domain::batch::{Batch, Counts};
 use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
 use crate::domain::metric::MetricPoint;
+use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::tui::widgets::number::counted;
 use crate::worker::protocol::{
     Answer, BatchFile, Cancel, Command, Event, Failure, JobState, JobUpdate, Read, Request, Write,
@@ -76,6 +77,7 @@ impl Data {
                 vec![done(format!("deleted {}", counted(ids.len() as u64, "run")))]
             }
             Command::Write(_) => vec![done("done".to_owned())],
+            Command::Remember(_) => Vec::new(),
             Command::Cancel(Cancel::Experiment(id)) => vec![done(format!("cancelled #{id}"))],
             Command::Cancel(_) => vec![done("cancelled".to_owned())],
         }
@@ -130,11 +132,40 @@ impl Data {
                 took: std::time::Duration::ZERO,
             }),
             Read::ModelSummaries { .. } => Ok(Answer::ModelSummaries(Vec::new())),
+            Read::Names => Ok(Answer::Names(names())),
+            Read::CurveValues { ids, curves } => {
+                let values = |id: &ExperimentId| CurveValues {
+                    id: *id,
+                    values: curves.iter().map(|_| Some(0.5 + (*id % 100) as f64 / 1000.0)).collect(),
+                };
+                Ok(Answer::CurveValues(ids.iter().map(values).collect()))
+            }
+            Read::Ids(read) => {
+                let ids = self.runs.iter().map(|run| run.id);
+                let ids = ids.skip(read.skip as usize).take(read.limit as usize).collect();
+                Ok(Answer::Ids(Ids { ids, total: self.runs.len() as u64 }))
+            }
+            Read::Runs(ids) => {
+                let experiments = self.runs.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
+                let curves = ids.iter().map(|id| RunCurves { id: *id, points: points(*id, 1, 30) }).collect();
+                Ok(Answer::Runs { experiments, curves })
+            }
+            Read::Groups(_) => Ok(Answer::Groups(Groups::default())),
             Read::Sql(_) => Ok(Answer::Table {
                 table: crate::domain::table::Table::new(&["a"]),
                 took: std::time::Duration::ZERO,
             }),
         }
+    }
+}
+
+fn names() -> Names {
+    let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Names {
+        parameters: texts(&["batch_size", "learning_rate", "text"]),
+        results: texts(&["accuracy", "epochs"]),
+        curves: texts(&["accuracy", "inference_time_ms", "loss"]),
+        complete: true,
     }
 }
 

@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::domain::filter::Field;
 use crate::domain::metric::MetricPoint;
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::worker::protocol::{Answer, ExperimentsRead, Failure, Read, Slot, Ticket};
-
-use super::columns::COLUMNS;
 
 /// Rows read beyond the view on each side, in heights of the view.
 const MARGIN: usize = 2;
@@ -47,8 +46,7 @@ pub struct List {
     pub cursor: Cursor,
     /// Kept across readings, wherever its row went.
     selected: Option<ExperimentId>,
-    /// Index into [`COLUMNS`].
-    pub sort: usize,
+    pub sort: Field,
     pub descending: bool,
     /// As the user typed it.
     pub filter: String,
@@ -64,7 +62,7 @@ impl Default for List {
             again: false,
             cursor: Cursor::default(),
             selected: None,
-            sort: 0,
+            sort: Field::Id,
             descending: true,
             filter: String::new(),
             without_simulated: false,
@@ -96,6 +94,16 @@ impl List {
         window.rows.get(index.checked_sub(window.offset)?)
     }
 
+    /// All rows that have arrived.
+    pub fn rows(&self) -> &[Experiment] {
+        self.window.data().map_or(&[], |window| &window.rows)
+    }
+
+    /// Where a run stands in the whole list, if its row has arrived.
+    pub fn place_of(&self, id: ExperimentId) -> Option<usize> {
+        self.window.data()?.place_of(id)
+    }
+
     pub fn selected(&self) -> Option<&Experiment> {
         self.row(self.cursor.selected)
     }
@@ -122,7 +130,7 @@ impl List {
 
     /// New rows stand at the top of the table.
     fn newest_first(&self) -> bool {
-        self.sort == 0 && self.descending && self.filter.trim().is_empty()
+        self.sort == Field::Id && self.descending && self.filter.trim().is_empty()
     }
 
     /// Another order or another filter: from the top.
@@ -163,7 +171,7 @@ impl List {
         self.again = false;
         let read = ExperimentsRead {
             filter: self.sent_filter(),
-            sort: COLUMNS[self.sort].field.clone(),
+            sort: self.sort.clone(),
             descending: self.descending,
             offset: offset as u64,
             limit: limit as u64,

@@ -1,12 +1,13 @@
 //! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::domain::filter::Field;
 use crate::domain::metric::MetricPoint;
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Look, Tone};
@@ -16,18 +17,29 @@ use crate::tui::widgets::table::Table;
 use crate::worker::protocol::{Event, LogLine, Slot};
 
 use super::Tab;
+use aggregates::Aggregates;
+use baseline::Pinned;
+use chooser::Chooser;
+use columns::Columns;
 use compare::Compare;
 use curves::Live;
 use detail::Detail;
 use list::List;
+use marks::Marks;
 
 mod actions;
+mod aggregates;
+mod baseline;
+mod chooser;
 mod columns;
 mod compare;
 mod curves;
 mod detail;
 mod forms;
 mod list;
+mod marks;
+mod memory;
+mod order;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -47,8 +59,11 @@ enum Focus {
 #[derive(Debug)]
 pub struct Experiments {
     list: List,
-    /// Sorted, so that comparisons keep their order.
-    marks: BTreeSet<ExperimentId>,
+    columns: Columns,
+    aggregates: Aggregates,
+    chooser: Option<Chooser>,
+    marks: Marks,
+    pinned: Pinned,
     detail: Detail,
     live: Live,
     compare: Option<Compare>,
@@ -68,7 +83,11 @@ impl Default for Experiments {
     fn default() -> Self {
         Experiments {
             list: List::default(),
-            marks: BTreeSet::new(),
+            columns: Columns::default(),
+            aggregates: Aggregates::default(),
+            chooser: None,
+            marks: Marks::default(),
+            pinned: Pinned::default(),
             detail: Detail::default(),
             live: Live::default(),
             compare: None,
@@ -95,6 +114,7 @@ impl Tab for Experiments {
     fn refresh(&mut self, cx: &mut Context<'_>) {
         let height = self.height(cx.area);
         self.list.refresh(cx, height);
+        self.pinned.refresh(cx);
         match &mut self.compare {
             Some(compare) => compare.refresh(cx),
             None => self.detail.refresh(cx),
@@ -127,17 +147,28 @@ impl Tab for Experiments {
             (Action::ToggleSimulated, _) => self.toggle_simulated(cx),
             (Action::ToggleArchived, _) => self.toggle_archived(cx),
             (Action::Mark, _) => self.mark(cx),
+            (Action::MarkRange, _) => self.mark_range(cx),
+            (Action::MarkAll, _) => self.mark_all(cx),
+            (Action::UnmarkAll, _) => self.unmark_all(cx),
             (Action::Compare, _) => self.compare(cx),
+            (Action::Columns, _) => self.choose_columns(cx),
+            (Action::ColumnsLeft, _) => self.scroll_columns(-1),
+            (Action::ColumnsRight, _) => self.scroll_columns(1),
+            (Action::Pin, _) => self.pin(cx),
             (Action::LaunchBatch, _) => self.follow = true,
             _ => self.act_on_runs(action, cx),
         }
     }
 
     fn is_typing(&self) -> bool {
-        self.typing
+        self.typing || self.chooser.is_some()
     }
 
     fn type_key(&mut self, key: KeyEvent, cx: &mut Context<'_>) {
+        if self.chooser.is_some() {
+            let area = cx.area;
+            return self.with_chooser(cx, |chooser, columns, rows| chooser.key(key, area, columns, rows));
+        }
         match key.code {
             KeyCode::Enter => {
                 self.typing = false;
@@ -164,6 +195,17 @@ impl Tab for Experiments {
                 let height = self.height(cx.area);
                 if self.list.take(*ticket, result, cx, height) {
                     self.show_selected(cx);
+                    self.read_aggregates(cx);
+                }
+            }
+            Event::Answer { ticket, slot: Slot::CurveValues, result } => {
+                self.aggregates.take(*ticket, result)
+            }
+            Event::Answer { ticket, slot: Slot::Marks, result } => self.take_marks(*ticket, result, cx),
+            Event::Answer { ticket, slot: Slot::Baseline, result } => self.pinned.take(*ticket, result),
+            Event::Answer { ticket, slot: Slot::Names, result } => {
+                if let Some(chooser) = &mut self.chooser {
+                    chooser.take(*ticket, result);
                 }
             }
             Event::Answer { ticket, slot: Slot::Detail, result } => match &mut self.compare {
@@ -213,16 +255,35 @@ impl Tab for Experiments {
 
     fn is_busy(&self) -> bool {
         self.list.is_loading()
+            || self.aggregates.is_loading()
+            || self.marks.is_loading()
+            || self.chooser.as_ref().is_some_and(Chooser::is_loading)
             || self.detail.is_loading()
             || self.compare.as_ref().is_some_and(Compare::is_loading)
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         self.draw_tab(frame, area, look);
+        if let Some(chooser) = &self.chooser {
+            chooser.draw(frame, area, look, &self.columns);
+        }
+    }
+
+    fn remembered(&self) -> toml::Table {
+        self.memory()
+    }
+
+    fn recall(&mut self, section: &toml::Table) -> Vec<String> {
+        self.recall_memory(section)
     }
 }
 
 impl Experiments {
+    /// With these columns at first, the usual ones when none.
+    pub fn new(columns: Vec<Field>) -> Self {
+        Experiments { columns: Columns::new(columns), ..Experiments::default() }
+    }
+
     /// How far and whether down an action moves; none for actions that do not.
     fn step(&self, action: Action, area: Rect) -> Option<(bool, usize)> {
         let page = self.height(area).max(1);
@@ -314,8 +375,8 @@ impl Experiments {
             self.moved(cx);
         } else if self.focus == Focus::Detail {
             self.focus = Focus::Table;
-        } else if !self.marks.is_empty() {
-            self.marks.clear();
+        } else if self.marks.clear() {
+            // That was all.
         } else if !self.list.filter.is_empty() {
             self.line.clear();
             self.set_filter(String::new(), cx);
@@ -331,26 +392,6 @@ impl Experiments {
         if filter != self.list.filter {
             self.list.filter = filter;
             self.restart(cx);
-        }
-    }
-
-    fn sort_by(&mut self, column: usize, cx: &mut Context<'_>) {
-        if self.list.sort == column {
-            self.list.descending = !self.list.descending;
-        } else {
-            self.list.sort = column;
-            self.list.descending = columns::COLUMNS[column].descending;
-        }
-        self.restart(cx);
-    }
-
-    fn sort_by_next(&mut self, cx: &mut Context<'_>) {
-        let count = columns::COLUMNS.len();
-        let next = (1..=count)
-            .map(|step| (self.list.sort + step) % count)
-            .find(|column| !columns::COLUMNS[*column].title.is_empty());
-        if let Some(next) = next {
-            self.sort_by(next, cx);
         }
     }
 
@@ -373,17 +414,8 @@ impl Experiments {
         self.restart(cx);
     }
 
-    fn mark(&mut self, cx: &mut Context<'_>) {
-        if let Some(id) = self.list.selected().map(|run| run.id) {
-            if !self.marks.remove(&id) {
-                self.marks.insert(id);
-            }
-            self.go(true, 1, cx);
-        }
-    }
-
     fn compare(&mut self, cx: &mut Context<'_>) {
-        let ids: Vec<ExperimentId> = self.marks.iter().copied().collect();
+        let ids: Vec<ExperimentId> = self.marks.iter().collect();
         match ids.len() {
             0 | 1 => cx.toast(Tone::Plain, "mark at least two runs with space, then compare them"),
             2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
@@ -431,6 +463,13 @@ impl Experiments {
     }
 
     fn click(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
+        if self.chooser.is_some() {
+            let area = cx.area;
+            return self.with_chooser(cx, |chooser, columns, _| {
+                chooser.mouse(mouse, area, columns);
+                true
+            });
+        }
         let place = Position::new(mouse.column, mouse.row);
         let in_detail = self.detail_area(cx.area).is_some_and(|area| area.contains(place));
         if let Some(lines) = wheel(mouse) {
@@ -455,9 +494,9 @@ impl Experiments {
             return;
         }
         let (height, total) = (self.height(cx.area), self.list.total());
-        if let Some(column) = self.table(true).title_at(rows, place) {
-            if !columns::COLUMNS[column].title.is_empty() {
-                self.sort_by(column, cx);
+        if let Some(field) = self.sortable_at(rows, place) {
+            if let Some(field) = field {
+                self.sort_by(field, cx);
             }
         } else if let Some(line) = Table::line_at(rows, place)
             && self.list.cursor.click(line, height, total)

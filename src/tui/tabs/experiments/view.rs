@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use crate::domain::text::{fit, many_lines};
+use crate::domain::text::{fit, many_lines, width};
 use crate::tui::context::Look;
 use crate::tui::widgets::input::TextLine;
 use crate::tui::widgets::notice::{draw_empty, draw_failure};
@@ -12,7 +12,7 @@ use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::table::{Table, position};
 use crate::worker::protocol::{Failure, LogLine};
 
-use super::columns;
+use super::columns::Sight;
 use super::detail::Shown;
 use super::{Experiments, Focus};
 
@@ -82,17 +82,6 @@ impl Experiments {
         }
     }
 
-    pub(super) fn table(&self, focused: bool) -> Table {
-        Table {
-            columns: columns::columns(),
-            total: self.list.total(),
-            cursor: self.list.cursor,
-            sort: Some((self.list.sort, self.list.descending)),
-            marks: !self.marks.is_empty(),
-            focused,
-        }
-    }
-
     pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         if let Some(compare) = &self.compare {
             return compare.draw(area, frame.buffer_mut(), look);
@@ -128,8 +117,14 @@ impl Experiments {
         if self.list.with_archived {
             pane = pane.note("with archived", theme.dim);
         }
-        if !self.marks.is_empty() {
-            pane = pane.note(format!("{} marked", self.marks.len()), theme.marked);
+        if self.marks.are_shown() {
+            pane = pane.note(format!("{} marked", count(self.marks.len() as u64)), theme.marked);
+        }
+        if let Some(id) = self.pinned.id() {
+            pane = pane.note(format!("against #{id}"), theme.badge);
+        }
+        if let Some(failure) = self.aggregates.failure() {
+            pane = pane.note(format!("no curves: {}", failure.message), theme.bad);
         }
         let inside = pane.draw(outer, frame.buffer_mut(), look);
         self.draw_filter(frame, inside, look);
@@ -142,12 +137,17 @@ impl Experiments {
         } else if self.list.total() == 0 {
             self.draw_nothing(frame, rows, look);
         } else {
-            self.table(focused).draw(rows, frame.buffer_mut(), theme, |index| {
+            let (aggregates, baseline) = (&self.aggregates, self.pinned.get());
+            let sight = Sight { theme, now: look.now, aggregates, baseline };
+            let selected = self.list.cursor.selected;
+            let table = self.table(focused);
+            table.draw(rows, frame.buffer_mut(), theme, |index| {
                 let run = self.list.row(index)?;
-                let mut row = columns::row(run, theme, look.now);
-                row.marked = self.marks.contains(&run.id);
+                let mut row = self.columns.row(run, &sight);
+                row.marked = self.marks.shows(run.id, index, selected);
                 Some(row)
             });
+            draw_hidden(frame, outer, look, &table.left_out(rows, self.columns.scrolled()));
             draw_position(frame, outer, look, &position(self.list.cursor, self.list.total()));
         }
     }
@@ -230,5 +230,15 @@ fn draw_position(frame: &mut Frame<'_>, outer: Rect, look: &Look<'_>, text: &str
         let x = outer.right() - wide - 2;
         let text = format!(" {text} ");
         frame.buffer_mut().set_stringn(x, outer.bottom() - 1, text, usize::from(wide), look.theme.dim);
+    }
+}
+
+/// `2 ◂ columns ▸ 3` in the lower border: how many are scrolled out, and how many have no room.
+fn draw_hidden(frame: &mut Frame<'_>, outer: Rect, look: &Look<'_>, text: &str) {
+    let wide = u16::try_from(width(text) + 2).unwrap_or(u16::MAX);
+    if !text.is_empty() && outer.width > wide + 24 && outer.height > 1 {
+        let text = format!(" {text} ");
+        let place = (outer.x + 2, outer.bottom() - 1);
+        frame.buffer_mut().set_stringn(place.0, place.1, text, usize::from(wide), look.theme.dim);
     }
 }

@@ -99,6 +99,17 @@ impl Table {
             .map(|place| place.column)
     }
 
+    /// `2 ◂ columns ▸ 3`: how many are scrolled out on the left, and how many have no room; empty for none.
+    pub fn left_out(&self, area: Rect, scrolled: usize) -> String {
+        let without_room = self.columns.len() - columns::place(&self.columns, self.room(area)).len();
+        match (scrolled, without_room) {
+            (0, 0) => String::new(),
+            (0, more) => format!("columns ▸ {more}"),
+            (less, 0) => format!("{less} ◂ columns"),
+            (less, more) => format!("{less} ◂ columns ▸ {more}"),
+        }
+    }
+
     /// Draws the header and the rows in view. `row` is asked only for those; `None` is one that has not arrived.
     pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme, row: impl Fn(usize) -> Option<Row>) {
         self.draw_plain(area, buffer, theme, row);
