@@ -1,11 +1,13 @@
 //! `labtop ls`: experiments as a table.
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::domain::experiment::Experiment;
 use crate::domain::filter::{Field, Figure, Filter};
+use crate::domain::survey::CurveValues;
 use crate::domain::table::Table;
-use crate::ops::{OpsError, experiment};
+use crate::ops::{OpsError, experiment, survey};
 use crate::store::experiments::{ExperimentQuery, Sort};
 
 use super::error::CliError;
@@ -17,7 +19,8 @@ pub struct Args {
     pub which: Which,
     #[arg(long, default_value_t = 50)]
     limit: u64,
-    /// Columns, separated by commas: id, name, model, params.learning_rate, metrics.loss, ...
+    /// Columns, separated by commas: id, name, model, params.learning_rate, metrics.loss, best(accuracy), ...; JSON then
+    /// has these keys alone
     #[arg(long, value_delimiter = ',')]
     columns: Vec<String>,
 }
@@ -56,7 +59,14 @@ impl Which {
 pub async fn run(args: Args, session: &Session) -> Outcome {
     let columns = if args.columns.is_empty() { usual_columns() } else { parse_columns(&args.columns)? };
     let page = experiment::list(&session.lab, &args.which.query(args.limit)?).await?;
-    session.output.result(&page.rows, &table(&page.rows, &columns))?;
+    let mut table = table(&page.rows, &columns);
+    fill(&mut table, &page.rows, &columns, &aggregates(session, &page.rows, &columns).await?);
+    if args.columns.is_empty() {
+        session.output.result(&page.rows, &table)?;
+    } else {
+        // Who names columns wants these, by these names.
+        session.output.result(&objects(&table), &table)?;
+    }
     let shown = page.rows.len() as u64;
     if page.total == 0 {
         session.output.note("No experiments: labtop demo, labtop run or labtop batch run make some.");
@@ -81,15 +91,41 @@ pub fn usual_columns() -> Vec<Field> {
 }
 
 fn parse_columns(names: &[String]) -> Result<Vec<Field>, CliError> {
-    names
-        .iter()
-        .map(|name| match Field::parse(name).map_err(OpsError::from)? {
-            Field::Curve(..) => Err(CliError::Usage(format!(
-                "--columns {name}: aggregates of curves can be sorted by and filtered on, but not shown"
-            ))),
-            field => Ok(field),
-        })
-        .collect()
+    names.iter().map(|name| Ok(Field::parse(name).map_err(OpsError::from)?)).collect()
+}
+
+/// Values of the aggregates of curves among `columns`, for all rows in one reading.
+async fn aggregates(
+    session: &Session,
+    experiments: &[Experiment],
+    columns: &[Field],
+) -> Result<Vec<CurveValues>, CliError> {
+    let curve = |field: &Field| match field {
+        Field::Curve(aggregate, name) => Some((*aggregate, name.clone())),
+        _ => None,
+    };
+    let curves: Vec<_> = columns.iter().filter_map(curve).collect();
+    let ids: Vec<_> = experiments.iter().map(|experiment| experiment.id).collect();
+    Ok(survey::curve_values(&session.lab, &ids, &curves).await?)
+}
+
+/// Puts aggregates into their columns, which are empty in `table`.
+fn fill(table: &mut Table, experiments: &[Experiment], columns: &[Field], aggregates: &[CurveValues]) {
+    let curves: Vec<usize> =
+        (0..columns.len()).filter(|index| matches!(columns[*index], Field::Curve(..))).collect();
+    for (row, experiment) in table.rows.iter_mut().zip(experiments) {
+        if let Some(found) = aggregates.iter().find(|found| found.id == experiment.id) {
+            for (column, value) in curves.iter().zip(&found.values) {
+                row[*column] = (*value).into();
+            }
+        }
+    }
+}
+
+/// Rows as objects, keyed by the names of the fields.
+fn objects(table: &Table) -> Vec<Map<String, Value>> {
+    let object = |row: &Vec<Value>| table.columns.iter().cloned().zip(row.iter().cloned()).collect();
+    table.rows.iter().map(object).collect()
 }
 
 /// Experiments as rows; the titles are the names of the fields.

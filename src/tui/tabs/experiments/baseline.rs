@@ -179,7 +179,9 @@ impl Pinned {
 impl Experiments {
     /// Pins the selected run, or unpins it.
     pub(super) fn pin(&mut self, cx: &mut Context<'_>) {
-        let Some(run) = self.list.selected() else {
+        let selected =
+            self.compare.as_ref().map_or_else(|| self.list.selected(), |compare| compare.selected());
+        let Some(run) = selected else {
             return;
         };
         let id = run.id;

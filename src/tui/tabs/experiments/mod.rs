@@ -132,7 +132,9 @@ impl Tab for Experiments {
         match (action, by) {
             (_, Some((down, by))) => self.go(down, by, cx),
             (Action::Left | Action::Right, _) => self.turn(action == Action::Right, cx),
-            (Action::NextPane | Action::PreviousPane, _) => self.other_pane(cx.area),
+            (Action::NextPane | Action::PreviousPane, _) => {
+                self.other_pane(action == Action::NextPane, cx.area)
+            }
             (Action::Open, _) => self.open(cx),
             (Action::Back, _) => self.back(cx),
             (Action::Filter, _) => {
@@ -155,6 +157,11 @@ impl Tab for Experiments {
             (Action::ColumnsLeft, _) => self.scroll_columns(-1),
             (Action::ColumnsRight, _) => self.scroll_columns(1),
             (Action::Pin, _) => self.pin(cx),
+            (Action::ShowAll, _) => {
+                if let Some(compare) = &mut self.compare {
+                    compare.show_all();
+                }
+            }
             (Action::LaunchBatch, _) => self.follow = true,
             _ => self.act_on_runs(action, cx),
         }
@@ -208,10 +215,14 @@ impl Tab for Experiments {
                     chooser.take(*ticket, result);
                 }
             }
-            Event::Answer { ticket, slot: Slot::Detail, result } => match &mut self.compare {
-                Some(compare) => compare.take(*ticket, result, &self.live, cx),
-                None => self.detail.take(*ticket, result, &self.live, cx),
-            },
+            Event::Answer { ticket, slot: Slot::Detail, result } => {
+                self.detail.take(*ticket, result, &self.live, cx);
+            }
+            Event::Answer { ticket, slot: Slot::Compare, result } => {
+                if let Some(compare) = &mut self.compare {
+                    compare.take(*ticket, result, &self.live, cx);
+                }
+            }
             Event::Answer { ticket, slot: Slot::Documents, result } => {
                 self.detail.take(*ticket, result, &self.live, cx);
             }
@@ -234,7 +245,7 @@ impl Tab for Experiments {
 
     fn hints(&self) -> &'static [Action] {
         if self.compare.is_some() {
-            &[Action::Right, Action::Down, Action::Back]
+            &[Action::Right, Action::NextPane, Action::ShowAll, Action::Pin, Action::Down, Action::Back]
         } else if self.full {
             &[Action::Right, Action::Down, Action::Back, Action::Cancel, Action::Rerun]
         } else {
@@ -248,6 +259,7 @@ impl Tab for Experiments {
                 Action::Cancel,
                 Action::Rerun,
                 Action::Archive,
+                Action::Columns,
                 Action::Palette,
             ]
         }
@@ -347,7 +359,10 @@ impl Experiments {
         }
     }
 
-    fn other_pane(&mut self, area: Rect) {
+    fn other_pane(&mut self, next: bool, area: Rect) {
+        if let Some(compare) = &mut self.compare {
+            return compare.turn_metric(next);
+        }
         if !self.full && self.detail_area(area).is_some() {
             self.focus = if self.focus == Focus::Table { Focus::Detail } else { Focus::Table };
         }
@@ -415,15 +430,15 @@ impl Experiments {
     }
 
     fn compare(&mut self, cx: &mut Context<'_>) {
-        let ids: Vec<ExperimentId> = self.marks.iter().collect();
-        match ids.len() {
-            0 | 1 => cx.toast(Tone::Plain, "mark at least two runs with space, then compare them"),
-            2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
-            count => {
-                let text = format!("{count} runs are marked; {} at most can be compared", compare::MOST);
-                cx.toast(Tone::Plain, text);
-            }
+        let ids: Vec<ExperimentId> = self.marks.iter().take(compare::MOST).collect();
+        if ids.len() < 2 {
+            return cx.toast(Tone::Plain, "mark at least two runs with space, then compare them");
         }
+        if self.marks.len() > ids.len() {
+            let text = format!("the first {} of {} marked runs are compared", ids.len(), self.marks.len());
+            cx.toast(Tone::Plain, text);
+        }
+        self.compare = Some(Compare::open(ids, cx));
     }
 
     fn hear_run(&mut self, run: &Experiment, cx: &mut Context<'_>) {

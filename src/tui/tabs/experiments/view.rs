@@ -84,7 +84,8 @@ impl Experiments {
 
     pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         if let Some(compare) = &self.compare {
-            return compare.draw(area, frame.buffer_mut(), look);
+            let baseline = self.pinned.get().map(|baseline| &baseline.run);
+            return compare.draw(area, frame.buffer_mut(), look, baseline);
         }
         let panes = self.panes(area);
         if let Some(table) = panes.table {
@@ -147,7 +148,9 @@ impl Experiments {
                 row.marked = self.marks.shows(run.id, index, selected);
                 Some(row)
             });
-            draw_hidden(frame, outer, look, &table.left_out(rows, self.columns.scrolled()));
+            if !self.columns.is_usual() || self.columns.scrolled() > 0 {
+                draw_hidden(frame, outer, look, &table.left_out(rows, self.columns.scrolled()));
+            }
             draw_position(frame, outer, look, &position(self.list.cursor, self.list.total()));
         }
     }
