@@ -1,14 +1,15 @@
 //! `labtop ls`: experiments as a table.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::domain::experiment::Experiment;
 use crate::domain::filter::{Field, Figure, Filter};
-use crate::domain::survey::CurveValues;
+use crate::domain::survey::{CurveValues, Group, Groups, Spread};
 use crate::domain::table::Table;
 use crate::ops::{OpsError, experiment, survey};
 use crate::store::experiments::{ExperimentQuery, Sort};
+use crate::store::survey::GroupQuery;
 
 use super::error::CliError;
 use super::{Outcome, Session};
@@ -23,6 +24,10 @@ pub struct Args {
     /// has these keys alone
     #[arg(long, value_delimiter = ',')]
     columns: Vec<String>,
+    /// One row for runs that differ in nothing but their seed: how many, and mean and deviation of the figures among the
+    /// columns
+    #[arg(long)]
+    group: bool,
 }
 
 /// Which experiments, in which order; `ls` and `export` share it.
@@ -58,6 +63,9 @@ impl Which {
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
     let columns = if args.columns.is_empty() { usual_columns() } else { parse_columns(&args.columns)? };
+    if args.group {
+        return groups(&args, &columns, session).await;
+    }
     let page = experiment::list(&session.lab, &args.which.query(args.limit)?).await?;
     let mut table = table(&page.rows, &columns);
     fill(&mut table, &page.rows, &columns, &aggregates(session, &page.rows, &columns).await?);
@@ -74,6 +82,65 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         session.output.note(&format!("{shown} of {} (--limit shows more)", page.total));
     }
     Ok(0)
+}
+
+/// Groups in the order of `--sort` where it names one of the figures, the newest first otherwise.
+async fn groups(args: &Args, columns: &[Field], session: &Session) -> Outcome {
+    let is_figure = |field: &&Field| matches!(field, Field::Figure(_) | Field::Metric(_) | Field::Curve(..));
+    let figures: Vec<Field> = columns.iter().filter(is_figure).cloned().collect();
+    let runs = args.which.query(args.limit)?;
+    let sort = figures.iter().position(|figure| *figure == runs.sort.field);
+    if sort.is_none() && args.which.sort.is_some() {
+        let known = figures.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(CliError::Usage(format!("--sort: groups are sorted by one of their figures ({known})")));
+    }
+    let descending = sort.is_none() || runs.sort.descending;
+    let query = GroupQuery { runs, figures, sort, descending, skip: 0, limit: args.limit };
+    let found = survey::groups(&session.lab, &query).await?;
+    session.output.result(&group_objects(&found, &query.figures), &group_table(&found, &query.figures))?;
+    let shown = found.rows.len() as u64;
+    if shown < found.total {
+        session.output.note(&format!("{shown} of {} (--limit shows more)", found.total));
+    }
+    Ok(0)
+}
+
+fn group_objects(found: &Groups, figures: &[Field]) -> Vec<Value> {
+    let object = |group: &Group| {
+        let spreads: Map<String, Value> = figures
+            .iter()
+            .zip(&group.figures)
+            .map(|(figure, spread)| {
+                let Spread { n, mean, deviation } = spread;
+                (figure.to_string(), json!({ "n": n, "mean": mean, "deviation": deviation }))
+            })
+            .collect();
+        json!({
+            "model_type": group.model_type, "dataset": group.dataset, "parameters": group.parameters,
+            "runs": group.runs, "completed": group.completed, "figures": spreads, "ids": group.ids,
+        })
+    };
+    found.rows.iter().map(object).collect()
+}
+
+fn group_table(found: &Groups, figures: &[Field]) -> Table {
+    let mut columns: Vec<String> =
+        ["model", "dataset", "parameters", "runs", "completed"].map(str::to_owned).to_vec();
+    for figure in figures {
+        columns.extend([figure.to_string(), format!("± {figure}")]);
+    }
+    let row = |group: &Group| {
+        let mut row = vec![
+            json!(group.model_type),
+            json!(group.dataset),
+            json!(group.parameters),
+            json!(group.runs),
+            json!(group.completed),
+        ];
+        row.extend(group.figures.iter().flat_map(|spread| [json!(spread.mean), json!(spread.deviation)]));
+        row
+    };
+    Table { columns, rows: found.rows.iter().map(row).collect(), truncated: false }
 }
 
 pub fn usual_columns() -> Vec<Field> {

@@ -25,7 +25,7 @@ fn of<'a>(lines: &[(&'a str, &'a [Point])]) -> Curve<'a> {
     let lines =
         lines.iter().enumerate().map(|(series, (name, points))| CurveLine { name, points, series }).collect();
     let (y_title, x_title, empty) = ("accuracy", "step", "no points yet");
-    Curve { lines, y_title, x_title, x_scale: Scale::Step, smoothing: None, empty }
+    Curve { lines, y_title, x_title, x_scale: Scale::Step, smoothing: None, empty, bands: Vec::new() }
 }
 
 #[test]

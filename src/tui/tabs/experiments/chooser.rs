@@ -21,16 +21,16 @@ use crate::worker::protocol::{Answer, Failure, Read, Slot, Ticket};
 use super::aggregates::Aggregates;
 use super::columns::{Columns, Shown, varies};
 
-const SIZE: (u16, u16) = (68, 24);
+const SIZE: (u16, u16) = (78, 24);
 
 /// Lines of the box that are not the list: border, search, note, border.
 const AROUND: u16 = 4;
 
 const HINTS: [(&str, &str); 6] = [
-    ("enter", "show/hide"),
-    ("← →", "move"),
-    ("< >", "width"),
-    ("ctrl+e", "only varying"),
+    ("enter", "on/off"),
+    ("←→", "move"),
+    ("<>", "width"),
+    ("ctrl+e", "varying"),
     ("ctrl+r", "reset"),
     ("esc", "done"),
 ];

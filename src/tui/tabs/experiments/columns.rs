@@ -262,9 +262,9 @@ fn layout(shown: &Shown, compared: bool) -> Column {
     let column = match &shown.field {
         Field::Id => column.width(5, 5).right(),
         Field::Model => column.width(10, 14).flex(2),
-        Field::Dataset => column.width(10, 16).flex(3).priority(1),
-        Field::Figure(Figure::InferenceTimeMs) => column.width(6, 8).right().priority(2),
-        Field::Figure(Figure::TrainingTimeSeconds) => column.width(6, 7).right().priority(3),
+        Field::Dataset => column.width(10, 16).flex(3).priority(2),
+        Field::Figure(Figure::InferenceTimeMs) => column.width(6, 8).right().priority(3),
+        Field::Figure(Figure::TrainingTimeSeconds) => column.width(6, 7).right().priority(4),
         Field::Figure(Figure::Accuracy) => column.width(5, 6).right(),
         Field::Status => column.width(13, 13),
         Field::Runner => column.width(3, 3),

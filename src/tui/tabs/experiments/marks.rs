@@ -74,6 +74,15 @@ impl Marks {
         self.coming.is_loading()
     }
 
+    /// Marks all of these, or unmarks them when they are marked already.
+    pub fn toggle_all(&mut self, ids: &[ExperimentId]) {
+        if ids.iter().all(|id| self.contains(*id)) {
+            self.ids.retain(|id| !ids.contains(id));
+        } else {
+            self.add(ids.iter().copied());
+        }
+    }
+
     fn add(&mut self, ids: impl IntoIterator<Item = ExperimentId>) {
         for id in ids {
             if self.ids.len() >= MOST {

@@ -44,7 +44,11 @@ impl Experiments {
             columns: Some(columns).filter(|_| !self.columns.is_usual()),
             sort: Some(self.list.sort.to_string()),
             descending: self.list.descending,
-            filter: self.list.filter.clone(),
+            filter: self
+                .groups
+                .as_ref()
+                .and_then(|groups| groups.opened.clone())
+                .unwrap_or(self.list.filter.clone()),
             hide_simulated: self.list.without_simulated,
             with_archived: self.list.with_archived,
             baseline: self.pinned.remembered().map(|(id, key)| Baseline { id, key }),

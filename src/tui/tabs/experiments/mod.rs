@@ -6,9 +6,8 @@ use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKin
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
-use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::domain::experiment::ExperimentId;
 use crate::domain::filter::Field;
-use crate::domain::metric::MetricPoint;
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Look, Tone};
 use crate::tui::popups::wheel;
@@ -24,6 +23,7 @@ use columns::Columns;
 use compare::Compare;
 use curves::Live;
 use detail::Detail;
+use groups::Groups;
 use list::List;
 use marks::Marks;
 
@@ -36,9 +36,12 @@ mod compare;
 mod curves;
 mod detail;
 mod forms;
+mod groups;
+mod groups_view;
 mod list;
 mod marks;
 mod memory;
+mod news;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -67,6 +70,7 @@ pub struct Experiments {
     detail: Detail,
     live: Live,
     compare: Option<Compare>,
+    groups: Option<Groups>,
     focus: Focus,
     /// The detail takes the whole tab.
     full: bool,
@@ -91,6 +95,7 @@ impl Default for Experiments {
             detail: Detail::default(),
             live: Live::default(),
             compare: None,
+            groups: None,
             focus: Focus::default(),
             full: false,
             line: TextLine::default(),
@@ -115,6 +120,7 @@ impl Tab for Experiments {
         let height = self.height(cx.area);
         self.list.refresh(cx, height);
         self.pinned.refresh(cx);
+        self.read_groups(cx);
         match &mut self.compare {
             Some(compare) => compare.refresh(cx),
             None => self.detail.refresh(cx),
@@ -128,6 +134,9 @@ impl Tab for Experiments {
     }
 
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        if self.compare.is_none() && self.act_on_groups(action, cx) {
+            return;
+        }
         let by = self.step(action, cx.area);
         match (action, by) {
             (_, Some((down, by))) => self.go(down, by, cx),
@@ -157,6 +166,7 @@ impl Tab for Experiments {
             (Action::ColumnsLeft, _) => self.scroll_columns(-1),
             (Action::ColumnsRight, _) => self.scroll_columns(1),
             (Action::Pin, _) => self.pin(cx),
+            (Action::Group, _) if self.compare.is_none() => self.toggle_groups(cx),
             (Action::ShowAll, _) => {
                 if let Some(compare) = &mut self.compare {
                     compare.show_all();
@@ -222,7 +232,9 @@ impl Tab for Experiments {
                 if let Some(compare) = &mut self.compare {
                     compare.take(*ticket, result, &self.live, cx);
                 }
+                self.take_group_curves(*ticket, result);
             }
+            Event::Answer { ticket, slot: Slot::Groups, result } => self.take_groups(*ticket, result, cx),
             Event::Answer { ticket, slot: Slot::Documents, result } => {
                 self.detail.take(*ticket, result, &self.live, cx);
             }
@@ -246,6 +258,8 @@ impl Tab for Experiments {
     fn hints(&self) -> &'static [Action] {
         if self.compare.is_some() {
             &[Action::Right, Action::NextPane, Action::ShowAll, Action::Pin, Action::Down, Action::Back]
+        } else if self.groups_in_view().is_some() {
+            &[Action::Open, Action::NextPane, Action::Sort, Action::Mark, Action::Filter, Action::Back]
         } else if self.full {
             &[Action::Right, Action::Down, Action::Back, Action::Cancel, Action::Rerun]
         } else {
@@ -268,6 +282,7 @@ impl Tab for Experiments {
     fn is_busy(&self) -> bool {
         self.list.is_loading()
             || self.aggregates.is_loading()
+            || self.groups.as_ref().is_some_and(Groups::is_loading)
             || self.marks.is_loading()
             || self.chooser.as_ref().is_some_and(Chooser::is_loading)
             || self.detail.is_loading()
@@ -390,7 +405,7 @@ impl Experiments {
             self.moved(cx);
         } else if self.focus == Focus::Detail {
             self.focus = Focus::Table;
-        } else if self.marks.clear() {
+        } else if self.marks.clear() || self.close_group(cx) {
             // That was all.
         } else if !self.list.filter.is_empty() {
             self.line.clear();
@@ -401,32 +416,10 @@ impl Experiments {
     fn restart(&mut self, cx: &mut Context<'_>) {
         let height = self.height(cx.area);
         self.list.restart(cx, height);
-    }
-
-    fn set_filter(&mut self, filter: String, cx: &mut Context<'_>) {
-        if filter != self.list.filter {
-            self.list.filter = filter;
-            self.restart(cx);
+        if let Some(groups) = &mut self.groups {
+            groups.found.clear();
         }
-    }
-
-    fn toggle_simulated(&mut self, cx: &mut Context<'_>) {
-        self.list.without_simulated = !self.list.without_simulated;
-        let text = if self.list.without_simulated {
-            "simulated runs are hidden"
-        } else {
-            "simulated runs are shown"
-        };
-        cx.toast(Tone::Plain, text);
-        self.restart(cx);
-    }
-
-    fn toggle_archived(&mut self, cx: &mut Context<'_>) {
-        self.list.with_archived = !self.list.with_archived;
-        let text =
-            if self.list.with_archived { "archived runs are shown" } else { "archived runs are hidden" };
-        cx.toast(Tone::Plain, text);
-        self.restart(cx);
+        self.read_groups(cx);
     }
 
     fn compare(&mut self, cx: &mut Context<'_>) {
@@ -441,42 +434,6 @@ impl Experiments {
         self.compare = Some(Compare::open(ids, cx));
     }
 
-    fn hear_run(&mut self, run: &Experiment, cx: &mut Context<'_>) {
-        let height = self.height(cx.area);
-        if run.status == Status::Queued {
-            self.live.forget(run.id);
-        }
-        if self.list.put(run, height) {
-            self.list.refresh(cx, height);
-        }
-        self.detail.put(run);
-        if let Some(compare) = &mut self.compare {
-            compare.put(run);
-        }
-        if self.follow && self.is_free_to_follow() {
-            // The next one may have begun before the news that the last one ended.
-            let is_ours = |id: ExperimentId| id == run.id || self.live.get(id).is_some();
-            if let Some(next) = self.list.newest_running(is_ours) {
-                self.list.select(next, height);
-            }
-        }
-        self.show_selected(cx);
-    }
-
-    /// A run that still moves is not left for a newer one.
-    fn is_free_to_follow(&self) -> bool {
-        !self.list.selected().is_some_and(|run| run.status == Status::Running)
-    }
-
-    fn hear_points(&mut self, id: ExperimentId, points: &[MetricPoint]) {
-        self.live.add(id, points);
-        self.list.put_points(id, points);
-        self.detail.put_points(id, points);
-        if let Some(compare) = &mut self.compare {
-            compare.put_points(id, points);
-        }
-    }
-
     fn click(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
         if self.chooser.is_some() {
             let area = cx.area;
@@ -484,6 +441,9 @@ impl Experiments {
                 chooser.mouse(mouse, area, columns);
                 true
             });
+        }
+        if self.compare.is_none() && self.groups_in_view().is_some() {
+            return self.click_groups(mouse, self.rows_area(cx.area), cx);
         }
         let place = Position::new(mouse.column, mouse.row);
         let in_detail = self.detail_area(cx.area).is_some_and(|area| area.contains(place));

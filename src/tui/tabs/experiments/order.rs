@@ -1,9 +1,9 @@
-//! By what the table is sorted, and which columns it shows.
+//! What the table shows: which runs, by what they are sorted, in which columns.
 
 use ratatui::layout::{Position, Rect};
 
 use crate::domain::filter::Field;
-use crate::tui::context::Context;
+use crate::tui::context::{Context, Tone};
 use crate::tui::widgets::table::Table;
 
 use super::Experiments;
@@ -83,5 +83,31 @@ impl Experiments {
             marks: self.marks.are_shown(),
             focused,
         }
+    }
+
+    pub(super) fn set_filter(&mut self, filter: String, cx: &mut Context<'_>) {
+        if filter != self.list.filter {
+            self.list.filter = filter;
+            self.restart(cx);
+        }
+    }
+
+    pub(super) fn toggle_simulated(&mut self, cx: &mut Context<'_>) {
+        self.list.without_simulated = !self.list.without_simulated;
+        let text = if self.list.without_simulated {
+            "simulated runs are hidden"
+        } else {
+            "simulated runs are shown"
+        };
+        cx.toast(Tone::Plain, text);
+        self.restart(cx);
+    }
+
+    pub(super) fn toggle_archived(&mut self, cx: &mut Context<'_>) {
+        self.list.with_archived = !self.list.with_archived;
+        let text =
+            if self.list.with_archived { "archived runs are shown" } else { "archived runs are hidden" };
+        cx.toast(Tone::Plain, text);
+        self.restart(cx);
     }
 }

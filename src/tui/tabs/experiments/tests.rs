@@ -395,7 +395,7 @@ fn a_range_and_all_that_the_filter_shows_are_marked() {
 #[test]
 fn figures_are_measured_against_the_baseline() {
     let mut stage = stage(160, 45);
-    stage.press("jjp");
+    stage.press("jjjp");
     insta::assert_snapshot!("baseline", stage.screen());
     stage.press("p");
     assert!(!stage.screen().contains("against #"), "{}", stage.screen());
@@ -409,6 +409,34 @@ fn a_baseline_of_another_store_is_none_here() {
     stage.tell(Message::Start);
     assert!(!stage.screen().contains("against #"), "{}", stage.screen());
     assert!(stage.screen().contains("acc ▲"), "{}", stage.screen());
+}
+
+#[test]
+fn runs_are_grouped_and_a_group_opens() {
+    let mut stage = stage(80, 24);
+    stage.press("zj");
+    insta::assert_snapshot!("groups_80", stage.screen());
+    stage.press("<tab>");
+    insta::assert_snapshot!("group_curves_80", stage.screen());
+    stage.press("<tab>s");
+    let sorts = stage.commands().iter().rev().find_map(|command| match command {
+        Command::Read(_, Read::Groups(read)) => Some((read.sort, read.descending)),
+        _ => None,
+    });
+    assert_eq!(sorts, Some((Some(0), true)));
+    stage.press("a");
+    assert!(stage.screen().contains("mark the runs of a group"), "{}", stage.screen());
+    stage.press("<enter>");
+    assert!(last_read(&stage).filter.starts_with("id in ("), "{}", last_read(&stage).filter);
+    stage.press("<esc>");
+    assert_eq!(last_read(&stage).filter, "");
+    assert!(stage.screen().contains("Groups"), "{}", stage.screen());
+    stage.press(" ");
+    assert!(stage.screen().contains("marked"), "{}", stage.screen());
+    stage.tell(Message::Resize(Size::new(160, 45)));
+    insta::assert_snapshot!("groups_160", stage.screen());
+    stage.press("z");
+    assert!(!stage.screen().contains("Groups"));
 }
 
 fn remembered(stage: &Stage) -> Option<&toml::Table> {

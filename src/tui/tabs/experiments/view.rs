@@ -2,7 +2,9 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
 
+use crate::domain::experiment::Experiment;
 use crate::domain::text::{fit, many_lines, width};
 use crate::tui::context::Look;
 use crate::tui::widgets::input::TextLine;
@@ -12,7 +14,7 @@ use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::table::{Table, position};
 use crate::worker::protocol::{Failure, LogLine};
 
-use super::columns::Sight;
+use super::columns::{Sight, number, title};
 use super::detail::Shown;
 use super::{Experiments, Focus};
 
@@ -88,6 +90,11 @@ impl Experiments {
             return compare.draw(area, frame.buffer_mut(), look, baseline);
         }
         let panes = self.panes(area);
+        if let Some(groups) = self.groups_in_view() {
+            let whole = Panes { table: None, detail: Some(area) };
+            let Panes { table, detail } = if groups.full { whole } else { panes };
+            return self.draw_groups(frame, table, detail, groups, look);
+        }
         if let Some(table) = panes.table {
             self.draw_table(frame, table, area, look);
         }
@@ -100,6 +107,28 @@ impl Experiments {
                 focused: self.full || self.focus == Focus::Detail,
             };
             self.detail.draw(detail, frame.buffer_mut(), look, &shown);
+            if let Some(run) = shown.row {
+                self.draw_differences(frame, detail, run, look);
+            }
+        }
+    }
+
+    /// `against #7: acc +0.012▲  lat ms -3▲` in the lower border of the detail: the figures that are columns.
+    fn draw_differences(&self, frame: &mut Frame<'_>, outer: Rect, run: &Experiment, look: &Look<'_>) {
+        let Some(baseline) = self.pinned.get() else {
+            return;
+        };
+        let mut spans = vec![Span::styled(format!(" against #{}: ", baseline.run.id), look.theme.dim)];
+        for field in self.columns.all().iter().map(|shown| &shown.field) {
+            let value = number(run, field, &self.aggregates);
+            if let Some(difference) = baseline.difference(run, field, value) {
+                spans.push(Span::styled(format!("{} ", title(field)), look.theme.dim));
+                spans.push(Span::styled(format!("{}  ", difference.text()), difference.style(look.theme)));
+            }
+        }
+        if spans.len() > 1 && outer.height > 1 && outer.width > 4 {
+            let (x, y) = (outer.x + 1, outer.bottom() - 1);
+            frame.buffer_mut().set_line(x, y, &Line::from(spans), outer.width - 2);
         }
     }
 
