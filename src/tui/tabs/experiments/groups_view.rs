@@ -19,23 +19,30 @@ use super::curves::title_of;
 use super::groups::{CURVES, Groups, spread_text};
 
 impl Experiments {
+    /// `whole` is the tab; without a table the group has all of it.
     pub(super) fn draw_groups(
         &self,
         frame: &mut Frame<'_>,
-        table: Option<Rect>,
-        detail: Option<Rect>,
+        (whole, table, detail): (Rect, Option<Rect>, Option<Rect>),
         groups: &Groups,
         look: &Look<'_>,
     ) {
         if let Some(table) = table {
-            self.draw_group_table(frame, table, groups, look);
+            self.draw_group_table(frame, table, self.rows_area(whole), groups, look);
         }
         if let Some(detail) = detail {
             draw_group(frame, detail, groups, look);
         }
     }
 
-    fn draw_group_table(&self, frame: &mut Frame<'_>, area: Rect, groups: &Groups, look: &Look<'_>) {
+    fn draw_group_table(
+        &self,
+        frame: &mut Frame<'_>,
+        area: Rect,
+        rows: Rect,
+        groups: &Groups,
+        look: &Look<'_>,
+    ) {
         let theme = look.theme;
         let mut pane = Pane::new("Groups").focused(true).loading(groups.is_loading());
         if let Some(found) = groups.found.data() {
@@ -46,11 +53,16 @@ impl Experiments {
             };
             pane = pane.note(total, theme.dim);
         }
-        pane = pane.note("all but the seed", theme.badge).note(self.list.filter.as_str(), theme.warn);
+        pane = pane.note("all but the seed", theme.badge);
+        if !self.has_filter_line() {
+            pane = pane.note(self.list.filter.as_str(), theme.warn);
+        }
         if !self.marks.is_empty() {
             pane = pane.note(format!("{} marked", count(self.marks.len() as u64)), theme.marked);
         }
-        let mut inside = pane.draw(area, frame.buffer_mut(), look);
+        let inside = pane.draw(area, frame.buffer_mut(), look);
+        self.draw_filter(frame, inside, look);
+        let mut inside = rows;
         if let Some(failure) = groups.found.failure() {
             inside = draw_failure(inside, frame.buffer_mut(), theme, failure);
         } else if groups.found.data().is_some() && groups.rows().is_empty() {

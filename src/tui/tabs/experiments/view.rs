@@ -68,7 +68,7 @@ impl Experiments {
     }
 
     /// While it is typed, and afterwards where the title has no room for it or something is wrong with it.
-    fn has_filter_line(&self) -> bool {
+    pub(super) fn has_filter_line(&self) -> bool {
         let long = self.list.filter.len() > LONGEST_IN_TITLE;
         self.typing || long || (!self.list.filter.is_empty() && self.list.failure().is_some())
     }
@@ -93,7 +93,7 @@ impl Experiments {
         if let Some(groups) = self.groups_in_view() {
             let whole = Panes { table: None, detail: Some(area) };
             let Panes { table, detail } = if groups.full { whole } else { panes };
-            return self.draw_groups(frame, table, detail, groups, look);
+            return self.draw_groups(frame, (area, table, detail), groups, look);
         }
         if let Some(table) = panes.table {
             self.draw_table(frame, table, area, look);
@@ -150,6 +150,9 @@ impl Experiments {
         if self.marks.are_shown() {
             pane = pane.note(format!("{} marked", count(self.marks.len() as u64)), theme.marked);
         }
+        if self.columns.position(&self.list.sort).is_none() {
+            pane = pane.note(format!("by {}", self.list.sort), theme.dim);
+        }
         if let Some(id) = self.pinned.id() {
             pane = pane.note(format!("against #{id}"), theme.badge);
         }
@@ -184,7 +187,7 @@ impl Experiments {
         }
     }
 
-    fn draw_filter(&self, frame: &mut Frame<'_>, inside: Rect, look: &Look<'_>) {
+    pub(super) fn draw_filter(&self, frame: &mut Frame<'_>, inside: Rect, look: &Look<'_>) {
         if !self.has_filter_line() || inside.is_empty() {
             return;
         }
