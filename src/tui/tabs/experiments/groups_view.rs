@@ -72,7 +72,7 @@ impl Experiments {
             Column::new("model").width(9, 14).flex(1),
             Column::new("dataset").width(8, 14).flex(1).priority(9),
             Column::new("parameters").width(12, 20).flex(4),
-            Column::new("n").width(5, 7).right(),
+            Column::new("n").width(7, 9).right(),
         ];
         for (figure, priority) in groups.figures.iter().zip(0..) {
             columns.push(Column::new(title(figure)).width(13, 15).right().priority(priority));
