@@ -116,7 +116,7 @@ fn group_objects(found: &Groups, figures: &[Field]) -> Vec<Value> {
             })
             .collect();
         json!({
-            "model_type": group.model_type, "dataset": group.dataset, "parameters": group.parameters,
+            "model_type": group.model_type, "dataset": group.dataset, "runner": group.runner, "parameters": group.parameters,
             "runs": group.runs, "completed": group.completed, "figures": spreads, "ids": group.ids,
         })
     };
@@ -125,7 +125,7 @@ fn group_objects(found: &Groups, figures: &[Field]) -> Vec<Value> {
 
 fn group_table(found: &Groups, figures: &[Field]) -> Table {
     let mut columns: Vec<String> =
-        ["model", "dataset", "parameters", "runs", "completed"].map(str::to_owned).to_vec();
+        ["model", "dataset", "runner", "parameters", "runs", "completed"].map(str::to_owned).to_vec();
     for figure in figures {
         columns.extend([figure.to_string(), format!("± {figure}")]);
     }
@@ -133,6 +133,7 @@ fn group_table(found: &Groups, figures: &[Field]) -> Table {
         let mut row = vec![
             json!(group.model_type),
             json!(group.dataset),
+            json!(group.runner),
             json!(group.parameters),
             json!(group.runs),
             json!(group.completed),

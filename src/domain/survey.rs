@@ -84,11 +84,14 @@ pub struct Ids {
     pub total: u64,
 }
 
-/// Runs that are equal but for their seed: same model, data set and parameters, a parameter `seed` aside.
+/// Runs that are equal but for their seed: same model, data set, runner and parameters, a
+/// parameter `seed` aside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub model_type: String,
     pub dataset: String,
+    /// Simulated runs are never averaged with real ones.
+    pub runner: String,
     /// Without `seed`.
     pub parameters: Parameters,
     /// Runs of any status.

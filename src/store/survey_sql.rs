@@ -133,7 +133,7 @@ pub fn ids(dialect: Dialect, query: &ExperimentQuery, skip: u64) -> Result<(Stat
     Ok((counting, Statement { sql, params }))
 }
 
-/// Rows of model, data set, parameters, runs, completed runs, ids, total, and for each figure n, mean, deviation.
+/// Rows of model, data set, parameters, runs, completed runs, ids, total, runner, and for each figure n, mean, deviation.
 pub fn groups(dialect: Dialect, query: &GroupQuery) -> Result<Statement> {
     let which = filter_sql::compile(dialect, &query.runs)?;
     let mut params = which.params;
@@ -156,11 +156,12 @@ pub fn groups(dialect: Dialect, query: &GroupQuery) -> Result<Statement> {
     };
     let sql = format!(
         "WITH runs AS (SELECT e.id, coalesce(e.model_type, '') AS model, coalesce(e.dataset, '') AS data, \
+         coalesce(e.runner, '') AS runner, \
          {} AS configuration, e.status = 'completed' AS done{values} FROM ml_schema.experiments e WHERE {}), \
-         grouped AS (SELECT model, data, configuration, count(*) AS runs, count(*) FILTER (WHERE done) AS completed, \
+         grouped AS (SELECT model, data, configuration, runner, count(*) AS runs, count(*) FILTER (WHERE done) AS completed, \
          (array_agg(id ORDER BY id DESC))[1:{}] AS ids, max(id) AS newest{spreads} FROM runs \
-         GROUP BY model, data, configuration) \
-         SELECT model, data, configuration, runs, completed, {}, count(*) OVER () AS total{} FROM grouped \
+         GROUP BY model, data, configuration, runner) \
+         SELECT model, data, configuration, runs, completed, {}, count(*) OVER () AS total, runner{} FROM grouped \
          ORDER BY {order} LIMIT {} OFFSET {}",
         without_seed(dialect),
         which.condition,

@@ -93,13 +93,14 @@ fn names(connection: &Connection) -> duckdb::Result<Names> {
 fn group(row: &Row<'_>, figures: usize) -> duckdb::Result<(Group, u64)> {
     let count = |column: usize| row.get::<_, i64>(column).map(i64::unsigned_abs);
     let spread = |index: usize| {
-        let first = 7 + 3 * index;
+        let first = 8 + 3 * index;
         Ok(Spread { n: count(first)?, mean: row.get(first + 1)?, deviation: row.get(first + 2)? })
     };
     let group = Group {
         model_type: row.get(0)?,
         dataset: row.get(1)?,
         parameters: row::object(row, 2)?,
+        runner: row.get(7)?,
         runs: count(3)?,
         completed: count(4)?,
         ids: row::json(row, 5)?,

@@ -102,7 +102,7 @@ impl Pg {
     fn group(&self, doing: &str, row: &Row, figures: usize) -> Result<Group> {
         let count = |column: usize| self.value::<i64>(doing, row, column).map(i64::unsigned_abs);
         let spread = |index: usize| {
-            let first = 7 + 3 * index;
+            let first = 8 + 3 * index;
             let (mean, deviation) = (self.value(doing, row, first + 1)?, self.value(doing, row, first + 2)?);
             Ok(Spread { n: count(first)?, mean, deviation })
         };
@@ -110,6 +110,7 @@ impl Pg {
             model_type: self.value(doing, row, 0)?,
             dataset: self.value(doing, row, 1)?,
             parameters: json::as_object(self.value(doing, row, 2)?),
+            runner: self.value(doing, row, 7)?,
             runs: count(3)?,
             completed: count(4)?,
             ids: self.value(doing, row, 5)?,

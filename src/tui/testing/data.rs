@@ -94,6 +94,7 @@ impl Data {
             Group {
                 model_type: (*model).to_owned(),
                 dataset: "sentiment_v3".to_owned(),
+                runner: "simulate".to_owned(),
                 parameters,
                 runs: runs.len() as u64,
                 completed,

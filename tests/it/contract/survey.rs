@@ -19,6 +19,7 @@ macro_rules! cases {
             curves_of_several_runs_come_apart,
             ids_follow_the_order_of_the_list,
             runs_are_grouped_by_all_but_the_seed,
+            simulated_runs_are_no_group_with_others,
             groups_sort_by_their_mean_and_page,
         );
     };
@@ -134,6 +135,7 @@ async fn runs_are_grouped_by_all_but_the_seed(backends: &Backends) {
     assert_eq!(newer.figures[1], Spread::default());
     assert_eq!(older.parameters, object(json!({ "lr": 0.1 })));
     assert_eq!((older.model_type.as_str(), older.dataset.as_str()), ("BERT", "reviews"));
+    assert_eq!(older.runner, "simulate");
     assert_eq!((older.ids.as_slice(), older.runs, older.completed), (&[moving, two, one][..], 3, 2));
     let accuracy = older.figures[0];
     assert_eq!(accuracy.n, 2);
@@ -142,6 +144,14 @@ async fn runs_are_grouped_by_all_but_the_seed(backends: &Backends) {
     assert_eq!(older.figures[1], Spread { n: 1, mean: Some(1.0), deviation: None });
     // What did not complete does not count, though it has points.
     assert_eq!(older.figures[2], Spread::default());
+}
+
+async fn simulated_runs_are_no_group_with_others(backends: &Backends) {
+    let store = backends.experiments();
+    run(store, json!({ "lr": 1 }), None).await;
+    let other = NewExperiment { runner: "process".to_owned(), ..running("x") };
+    store.create(&NewExperiment { parameters: object(json!({ "lr": 1 })), ..other }).await.unwrap();
+    assert_eq!(store.groups(&grouped(&[])).await.unwrap().total, 2);
 }
 
 async fn groups_sort_by_their_mean_and_page(backends: &Backends) {

@@ -18,7 +18,7 @@ use super::aggregates::Aggregates;
 use super::columns::{is_small_better, number};
 
 /// Columns that a difference takes beside its figure.
-pub const WIDTH: u16 = 9;
+pub const WIDTH: u16 = 10;
 
 /// A pinned run. Its key tells it from a run of the same id in another store.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +104,8 @@ impl Difference {
             return "=".to_owned();
         }
         let sign = if self.by > 0.0 { "+" } else { "" };
-        // Three digits are enough to compare by.
-        let rounded = format!("{:.2e}", self.by).parse().unwrap_or(self.by);
+        // Two digits are enough to compare by.
+        let rounded = format!("{:.1e}", self.by).parse().unwrap_or(self.by);
         format!("{sign}{}{}", short(rounded), if self.is_better() { "▲" } else { "▼" })
     }
 
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn a_difference_is_signed_and_says_whether_it_is_better() {
         let text = |value: f64, small| Difference::between(value, 1.0, small).unwrap().text();
-        assert_eq!(text(1.0123, false), "+0.0123▲");
-        assert_eq!(text(1.0123, true), "+0.0123▼");
+        assert_eq!(text(1.0123, false), "+0.012▲");
+        assert_eq!(text(1.0123, true), "+0.012▼");
         assert_eq!(text(0.5, true), "-0.5▲");
         assert_eq!(text(1.0, true), "=");
         assert_eq!(Difference::between(f64::NAN, 1.0, true), None);

@@ -30,7 +30,8 @@ pub const CURVES: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     pub found: Remote<Found>,
-    /// What tells the configurations apart, in the order of the groups.
+    /// The parameters that tell the configurations apart, and their values in the order of the groups.
+    pub names: String,
     pub labels: Vec<String>,
     pub figures: Vec<Field>,
     /// An index into `figures`; the newest first without.
@@ -67,7 +68,7 @@ impl Groups {
             Err(failure) => Err(failure.clone()),
         };
         let ours = self.found.fill(ticket, answer);
-        self.labels = labels(self.rows());
+        (self.names, self.labels) = labels(self.rows());
         self.cursor.selected = self.cursor.selected.min(self.rows().len().saturating_sub(1));
         ours
     }
@@ -134,8 +135,8 @@ fn two_digits(value: f64) -> String {
     short(format!("{value:.1e}").parse().unwrap_or(value))
 }
 
-/// Of each group the parameters in which groups differ: `lr=0.1 depth=3`.
-fn labels(groups: &[Group]) -> Vec<String> {
+/// The names of the parameters in which groups differ, and the values of each group: `lr · depth` and `0.1 · 3`.
+fn labels(groups: &[Group]) -> (String, Vec<String>) {
     let mut names: Vec<&String> = groups.iter().flat_map(|group| group.parameters.keys()).collect();
     names.sort_unstable();
     names.dedup();
@@ -143,11 +144,10 @@ fn labels(groups: &[Group]) -> Vec<String> {
         groups.windows(2).any(|pair| pair[0].parameters.get(*name) != pair[1].parameters.get(*name))
     };
     let names: Vec<&String> = names.into_iter().filter(differs).collect();
-    let label = |group: &Group| {
-        let values = names.iter().filter_map(|name| Some((name, group.parameters.get(*name)?)));
-        values.map(|(name, value)| format!("{name}={}", value_text(value))).collect::<Vec<_>>().join(" ")
-    };
-    groups.iter().map(label).collect()
+    let value = |group: &Group, name: &str| group.parameters.get(name).map_or(NOTHING.to_owned(), value_text);
+    let label = |group: &Group| names.iter().map(|name| value(group, name)).collect::<Vec<_>>().join(" · ");
+    let title = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" · ");
+    (title, groups.iter().map(label).collect())
 }
 
 impl Experiments {

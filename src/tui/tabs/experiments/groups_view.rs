@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
 
 use crate::domain::survey::Group;
 use crate::domain::text::one_line;
@@ -71,7 +72,8 @@ impl Experiments {
         let mut columns = vec![
             Column::new("model").width(9, 14).flex(1),
             Column::new("dataset").width(8, 14).flex(1).priority(9),
-            Column::new("parameters").width(12, 20).flex(4),
+            Column::new("").width(3, 3),
+            Column::new(groups.names.as_str()).width(13, 20).flex(4),
             Column::new("n").width(7, 9).right(),
         ];
         for (figure, priority) in groups.figures.iter().zip(0..) {
@@ -81,24 +83,25 @@ impl Experiments {
             columns,
             total: groups.rows().len(),
             cursor: groups.cursor,
-            sort: groups.sort.map(|figure| (figure + 4, groups.descending)),
+            sort: groups.sort.map(|figure| (figure + 5, groups.descending)),
             marks: self.marks.are_shown(),
             focused: true,
         };
         table.draw(inside, frame.buffer_mut(), theme, |index| {
-            let mut row = row(groups, index)?;
+            let mut row = row(groups, index, theme.badge)?;
             row.marked = groups.rows()[index].ids.iter().any(|id| self.marks.contains(*id));
             Some(row)
         });
     }
 }
 
-fn row(groups: &Groups, index: usize) -> Option<Row> {
+fn row(groups: &Groups, index: usize, badge: Style) -> Option<Row> {
     let group = groups.rows().get(index)?;
     let figures = groups.figures.iter().zip(&group.figures);
     let cells = [
         Cell::new(&group.model_type),
         Cell::new(&group.dataset),
+        Cell::styled(if group.runner == "simulate" { "sim" } else { "" }, badge),
         Cell::new(groups.labels.get(index).map_or("", String::as_str)),
         Cell::new(completed(group)),
     ];
