@@ -35,12 +35,10 @@ impl Experiments {
         }
         match action {
             Action::Cancel => self.cancel(&targets, cx),
-            Action::Rerun => {
-                if few_enough(targets.len(), "run again", cx) {
-                    self.follow = true;
-                    for id in targets {
-                        cx.write(Write::Rerun(id));
-                    }
+            Action::Rerun if few_enough(targets.len(), "run again", cx) => {
+                self.follow = true;
+                for id in targets {
+                    cx.write(Write::Rerun(id));
                 }
             }
             Action::RetryFailed => self.retry_failed(&targets, cx),
