@@ -3,7 +3,7 @@
 SERVICES := assets/scripts/services
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: help run test services start stop status bench lint docs clean-deps
+.PHONY: help run test services start stop status soak bench lint docs clean-deps
 
 help:
 	@echo "make run        fetch what is missing, build, open the dashboard"
@@ -11,6 +11,7 @@ help:
 	@echo "make services   start PostgreSQL and Chroma (make services stop | status)"
 	@echo "make lint       formatting and clippy"
 	@echo "make docs       the code's documentation"
+	@echo "make soak       a million random keys, mouse events and sizes on every profile"
 	@echo "make bench      benchmarks"
 	@echo "make clean-deps stop the servers, remove what was fetched and their data"
 
@@ -32,6 +33,11 @@ services:
 # The second word of `make services stop`, or alone.
 start stop status:
 	@$(if $(filter services,$(MAKECMDGOALS)),:,$(SERVICES) $@ || [ $$? = 3 ])
+
+# LABTOP_SOAK says how many happenings; some minutes for a million in each of four runs.
+soak:
+	@assets/scripts/fetch-duckdb
+	@LABTOP_SOAK=$${LABTOP_SOAK:-1000000} exec $(SERVICES) run cargo test --test it soak -- --nocapture --test-threads 1
 
 bench:
 	@assets/scripts/fetch-duckdb

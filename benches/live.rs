@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use labtop::config::{self, Flags, Places, Settings, Variables};
+use labtop::ops::Stop;
 use labtop::ops::experiment::{RunRequest, run};
 use labtop::ops::news::Nobody;
 use labtop::ops::{Lab, experiment};
 use labtop::store::experiments::ExperimentQuery;
 use labtop::worker;
 use labtop::worker::protocol::{Command, Event, JobState, Read, Request, RunForm, Slot, Ticket, Write};
-use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -88,7 +88,7 @@ async fn other(here: Settings, there: Settings) -> Result<Vec<Duration>, Failure
         let lab = Lab::open(there)?;
         let request =
             RunRequest { model: "A".to_owned(), dataset: "bench".to_owned(), ..RunRequest::default() };
-        run(&lab, &request, &Nobody, &CancellationToken::new()).await
+        run(&lab, &request, &Nobody, &Stop::default()).await
     });
     let id = loop {
         let newest =

@@ -1,6 +1,6 @@
 //! `labtop batch`: many experiments from one file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::domain::batch::{Batch, BatchId};
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::table::Table;
 use crate::ops::OpsError;
-use crate::ops::batch::{self, BatchReport};
+use crate::ops::batch::{self, BatchReport, Cancelled};
 
 use super::error::CliError;
 use super::ls;
@@ -26,6 +26,11 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Store a batch for `labtop worker` to run
+    Queue {
+        /// TOML; every key is in config/batches/README.md
+        file: PathBuf,
+    },
     /// List batches
     Ls {
         #[arg(long, default_value_t = 20)]
@@ -33,8 +38,10 @@ pub enum Command {
     },
     /// Show a batch with its experiments
     Show { id: BatchId },
-    /// Cancel what is still queued
+    /// Cancel what is queued, and what runs, wherever it runs
     Cancel { id: BatchId },
+    /// Go on where a batch broke off: run what was interrupted and what is queued
+    Resume { id: BatchId },
     /// Run the failed, cancelled and interrupted experiments again
     Retry { id: BatchId },
 }
@@ -43,7 +50,10 @@ impl Command {
     pub fn changes_something(&self) -> bool {
         match self {
             Command::Run { dry_run, .. } => !dry_run,
-            Command::Cancel { .. } | Command::Retry { .. } => true,
+            Command::Queue { .. }
+            | Command::Cancel { .. }
+            | Command::Resume { .. }
+            | Command::Retry { .. } => true,
             Command::Ls { .. } | Command::Show { .. } => false,
         }
     }
@@ -52,32 +62,64 @@ impl Command {
 pub async fn run(command: Command, session: &Session) -> Outcome {
     match command {
         Command::Run { file, dry_run } => {
-            let spec = BatchSpec::read(&file).map_err(|error| OpsError::Invalid(error.to_string()))?;
+            let spec = read(&file)?;
             if dry_run { preview(&spec, session) } else { launch(&spec, session).await }
         }
-        Command::Ls { limit } => list(limit, session).await,
+        Command::Queue { file } => queue(&read(&file)?, session).await,
+        Command::Ls { limit } => {
+            session.reap().await;
+            list(limit, session).await
+        }
         Command::Show { id } => {
+            session.reap().await;
             let report = batch::show(&session.lab, id).await?;
             show(&report, session)
         }
         Command::Cancel { id } => {
-            let count = batch::cancel(&session.lab, id).await?;
-            session.output.line(&format!("Cancelled {count} queued experiments of batch {id}"))?;
+            let Cancelled { queued, running } = batch::cancel(&session.lab, id).await?;
+            let text = format!("Cancelled {queued} queued and {running} running experiments of batch {id}");
+            session.output.line(&text)?;
             Ok(0)
         }
+        Command::Resume { id } => {
+            let printer = printer(id, session).await?;
+            let report = batch::resume(&session.lab, id, &printer, &session.stop).await?;
+            printer.finish()?;
+            conclude(&report, session)
+        }
         Command::Retry { id } => {
-            let parallel = batch::show(&session.lab, id).await?.batch.parallel;
-            let printer = Printer::new(&session.output, parallel > 1);
-            let report = batch::retry(&session.lab, id, &printer, &session.cancel).await?;
+            let printer = printer(id, session).await?;
+            let report = batch::retry(&session.lab, id, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
     }
 }
 
+async fn printer<'a>(id: BatchId, session: &'a Session) -> Result<Printer<'a>, CliError> {
+    let parallel = batch::show(&session.lab, id).await?.batch.parallel;
+    Ok(Printer::new(&session.output, parallel > 1))
+}
+
+fn read(file: &Path) -> Result<BatchSpec, CliError> {
+    Ok(BatchSpec::read(file).map_err(|error| OpsError::Invalid(error.to_string()))?)
+}
+
+async fn queue(spec: &BatchSpec, session: &Session) -> Outcome {
+    let batch = batch::create(&session.lab, spec).await?;
+    if session.output.format == Format::Table {
+        let (id, count) = (batch.id, batch.counts.queued);
+        session.output.line(&format!("Queued {count} experiments as batch {id}"))?;
+        session.output.note("labtop worker --once runs what is queued");
+    } else {
+        session.output.json(&batch)?;
+    }
+    Ok(0)
+}
+
 async fn launch(spec: &BatchSpec, session: &Session) -> Outcome {
     let printer = Printer::new(&session.output, spec.parallel > 1);
-    let report = batch::run(&session.lab, spec, &printer, &session.cancel).await?;
+    let report = batch::run(&session.lab, spec, &printer, &session.stop).await?;
     printer.finish()?;
     conclude(&report, session)
 }
@@ -164,10 +206,11 @@ fn conclude(report: &BatchReport, session: &Session) -> Outcome {
         print(report, session)?;
     }
     let counts = &report.batch.counts;
-    if session.cancel.is_cancelled() {
+    let id = report.batch.id;
+    if session.stop.is_stopped() {
         session.output.note(&format!(
-            "Stopped: {} experiments of batch {} are still queued (labtop batch retry {} runs what did not complete)",
-            counts.queued, report.batch.id, report.batch.id
+            "Stopped: {} experiments of batch {id} did not run to their end. labtop batch resume {id} goes on",
+            counts.queued + counts.interrupted
         ));
         return Err(CliError::Interrupted);
     }

@@ -7,8 +7,7 @@ use super::error::CliError;
 use super::{Outcome, Session, dashboard};
 
 pub fn run(session: &Session) -> Outcome {
-    let keymap = Keymap::load(dashboard::user_keymap(&session.lab.settings))
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let keymap = Keymap::load(dashboard::user_keymap(&session.lab.settings));
     let rows = keymap.rows();
     let mut table = Table::new(&["section", "keys", "action", "description"]);
     for row in &rows {
@@ -16,5 +15,11 @@ pub fn run(session: &Session) -> Outcome {
         table.rows.push(vec![row.section.into(), row.keys.clone().into(), action, row.description.into()]);
     }
     session.output.result(&rows, &table)?;
-    Ok(0)
+    match keymap.problems() {
+        [] => Ok(0),
+        problems => {
+            let problems = problems.join("\n");
+            Err(CliError::Usage(format!("these lines of the keymap are not in force:\n{problems}")))
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::domain::experiment::Experiment;
 use crate::domain::filter::{Field, Figure, Filter};
 use crate::domain::survey::{CurveValues, Group, Groups, Spread};
 use crate::domain::table::Table;
+use crate::domain::window::Window;
 use crate::ops::{OpsError, experiment, survey};
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
@@ -57,11 +58,12 @@ impl Which {
             }
             None => Sort::default(),
         };
-        Ok(ExperimentQuery { filter, sort, offset: 0, limit, with_archived: self.archived })
+        Ok(ExperimentQuery { filter, sort, window: Window::First, limit, with_archived: self.archived })
     }
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    session.reap().await;
     let columns = if args.columns.is_empty() { usual_columns() } else { parse_columns(&args.columns)? };
     if args.group {
         return groups(&args, &columns, session).await;

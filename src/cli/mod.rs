@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Flags, Places, Settings};
-use crate::ops::Lab;
+use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
+mod archive;
 mod batch;
+mod cancel;
 mod collections;
 mod completions;
 mod dashboard;
@@ -27,11 +29,13 @@ mod ls;
 mod output;
 mod published;
 mod render;
+mod rerun;
 mod rm;
 mod run;
 mod schema;
 mod show;
 mod tag;
+mod worker;
 
 use error::CliError;
 use output::{Format, Output};
@@ -66,7 +70,7 @@ struct Global {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
-    /// Change nothing
+    /// Look only: nothing is written, migrated, run or created (but a file that you name for output)
     #[arg(long, global = true)]
     read_only: bool,
     /// No progress and no messages on stderr, errors aside
@@ -86,6 +90,8 @@ enum Command {
     /// Run many experiments from one file
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Run what is queued
+    Worker(worker::Args),
     /// List experiments
     Ls(ls::Args),
     /// Show one experiment
@@ -94,6 +100,12 @@ enum Command {
     Diff(diff::Args),
     /// Add or remove tags
     Tag(tag::Args),
+    /// Run a new experiment with the parameters and the seed of an old one
+    Rerun(rerun::Args),
+    /// End what runs or is queued, wherever it runs
+    Cancel(cancel::Args),
+    /// Put experiments out of sight; they stay in the store
+    Archive(archive::Args),
     /// Delete experiments
     Rm(rm::Args),
     /// Documents and similarity search
@@ -125,7 +137,8 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
             Command::Docs(command) => command.changes_something(),
@@ -138,7 +151,7 @@ impl Command {
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Batch(_))
+        matches!(self, Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_))
     }
 }
 
@@ -147,7 +160,20 @@ struct Session {
     lab: Lab,
     output: Output,
     /// Fires at the first ctrl-c.
-    cancel: CancellationToken,
+    stop: Stop,
+}
+
+impl Session {
+    /// Marks what died on this machine, so that nothing is shown as running that does not. Whoever only looks is not
+    /// kept from it when this fails.
+    async fn reap(&self) {
+        if self.lab.settings.read_only {
+            return;
+        }
+        if let Err(error) = reaper::reap(&self.lab).await {
+            tracing::debug!("runs of dead processes: {error}");
+        }
+    }
 }
 
 /// The whole program: parses the arguments, runs, and says how it went.
@@ -186,8 +212,10 @@ fn start(cli: Cli) -> Outcome {
         telemetry::to_stderr(cli.global.quiet);
     }
     let settings = settings(&cli.global)?;
-    if cli.global.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
-        return Err(CliError::Usage("--read-only: this command changes things; run it without".to_owned()));
+    if settings.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
+        let problem =
+            "read-only: this command changes things; leave out --read-only (`read_only` in the settings)";
+        return Err(CliError::Usage(problem.to_owned()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(interruptible(cli, settings, output));
@@ -197,8 +225,12 @@ fn start(cli: Cli) -> Outcome {
 }
 
 fn settings(global: &Global) -> Result<Settings, CliError> {
-    let flags =
-        Flags { config: global.config.clone(), profile: global.profile.clone(), store: global.store.clone() };
+    let flags = Flags {
+        config: global.config.clone(),
+        profile: global.profile.clone(),
+        store: global.store.clone(),
+        read_only: global.read_only,
+    };
     Ok(config::load(&flags, &Places::usual(), &config::variables())?)
 }
 
@@ -207,25 +239,39 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
     let Some(command) = cli.command else {
         return dashboard::run(settings, &cli.global).await;
     };
-    let cancel = CancellationToken::new();
     let tidy = command.stops_when_told();
-    let session = Session { lab: Lab::open(settings)?, output, cancel: cancel.clone() };
-    let work = dispatch(command, &session, &cli.global);
+    let session = Session { lab: Lab::open(settings)?, output, stop: Stop::default() };
+    let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
+    session.lab.close().await;
+    code
+}
+
+async fn until_told_to_end(work: impl Future<Output = Outcome>, stop: &Stop, tidy: bool) -> Outcome {
     tokio::pin!(work);
     tokio::select! {
         code = &mut work => return code,
-        signal = tokio::signal::ctrl_c() => signal?,
+        signal = told_to_end() => signal?,
     }
-    cancel.cancel();
+    stop.leave();
     if !tidy {
         return Err(CliError::Interrupted);
     }
     tokio::select! {
         code = work => code,
-        signal = tokio::signal::ctrl_c() => {
+        signal = told_to_end() => {
             signal?;
             Err(CliError::Interrupted)
         }
+    }
+}
+
+/// Returns at ctrl-c, and when somebody else asks the process to end.
+async fn told_to_end() -> io::Result<()> {
+    let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => signal,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
     }
 }
 
@@ -234,10 +280,14 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Demo => demo::run(session).await,
         Command::Run(args) => run::run(args, session).await,
         Command::Batch(command) => batch::run(command, session).await,
+        Command::Worker(args) => worker::run(args, session).await,
         Command::Ls(args) => ls::run(args, session).await,
         Command::Show(args) => show::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,
         Command::Tag(args) => tag::run(args, session).await,
+        Command::Rerun(args) => rerun::run(args, session).await,
+        Command::Cancel(args) => cancel::run(args, session).await,
+        Command::Archive(args) => archive::run(args, session).await,
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
         Command::Collections(command) => collections::run(command, session).await,

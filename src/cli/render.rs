@@ -37,7 +37,10 @@ pub async fn run(args: Args, session: &Session, global: &Global) -> Outcome {
         Some(Some("svg")) => Drawing::Svg,
         Some(_) => return Err(CliError::Usage("--out: the ending must be .txt, .ansi or .svg".to_owned())),
     };
-    let mut app = dashboard::app(&session.lab.settings, global)?;
+    let (mut app, problems) = dashboard::app(&session.lab.settings, global, None);
+    for problem in problems {
+        session.output.note(&problem);
+    }
     let lab = Arc::new(Lab::open(session.lab.settings.clone())?);
     let mut worker = worker::start(lab, None);
     let buffer =

@@ -62,7 +62,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         delay_ms: args.delay_ms,
     };
     let printer = Printer::new(&session.output, false);
-    let experiments = experiment::run(&session.lab, &request, &printer, &session.cancel).await?;
+    let experiments = experiment::run(&session.lab, &request, &printer, &session.stop).await?;
     printer.finish()?;
     if session.output.format == Format::Table {
         if experiments.len() > 1 {
@@ -74,10 +74,10 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
     Ok(exit_code(&experiments))
 }
 
-/// 0 when all completed, 130 when one was cancelled, else 1.
-fn exit_code(experiments: &[Experiment]) -> u8 {
+/// 0 when all completed, 130 when one was broken off, else 1.
+pub fn exit_code(experiments: &[Experiment]) -> u8 {
     let any = |status| experiments.iter().any(|experiment| experiment.status == status);
-    if any(Status::Cancelled) {
+    if any(Status::Cancelled) || any(Status::Interrupted) {
         130
     } else {
         u8::from(experiments.iter().any(|experiment| experiment.status != Status::Completed))

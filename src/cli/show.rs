@@ -22,6 +22,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    session.reap().await;
     let detail = experiment::detail(&session.lab, args.id).await?;
     match session.output.format {
         Format::Json => {

@@ -21,6 +21,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     pub profile: Option<String>,
     pub store: Option<PathBuf>,
+    pub read_only: bool,
 }
 
 /// Where files are looked for; given from outside so that tests need no home.
@@ -74,6 +75,9 @@ pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Set
     figment = figment.merge(Serialized::default("profile", &profile));
     if let Some(store) = &flags.store {
         figment = figment.merge(Serialized::default("duckdb.path", store));
+    }
+    if flags.read_only {
+        figment = figment.merge(Serialized::default("read_only", true));
     }
     let settings: Settings = figment.extract().map_err(|error| ConfigError(describe(error)))?;
     settings.validate()?;

@@ -28,6 +28,8 @@ pub struct ConfigError(pub String);
 pub struct Settings {
     /// Name of the profile in force.
     pub profile: String,
+    /// Nothing is written, migrated, run or created.
+    pub read_only: bool,
     pub roles: Roles,
     pub duckdb: DuckDb,
     pub postgres: Postgres,
@@ -111,7 +113,7 @@ pub struct Simulate {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ui {
-    /// Name of a theme in `assets/themes/`.
+    /// Name of a theme in `assets/themes/`, `auto`, or the path of a theme file.
     pub theme: String,
     pub mouse: bool,
     /// Columns of the experiments until the user chooses others.

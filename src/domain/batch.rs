@@ -48,15 +48,25 @@ pub struct Counts {
 
 impl Counts {
     pub fn add(&mut self, status: Status, count: u64) {
-        let slot = match status {
+        let slot = self.slot(status);
+        *slot = slot.saturating_add(count);
+    }
+
+    /// Takes away as many as there are, at most.
+    pub fn take(&mut self, status: Status, count: u64) {
+        let slot = self.slot(status);
+        *slot = slot.saturating_sub(count);
+    }
+
+    fn slot(&mut self, status: Status) -> &mut u64 {
+        match status {
             Status::Queued => &mut self.queued,
             Status::Running => &mut self.running,
             Status::Completed => &mut self.completed,
             Status::Failed => &mut self.failed,
             Status::Cancelled => &mut self.cancelled,
             Status::Interrupted => &mut self.interrupted,
-        };
-        *slot += count;
+        }
     }
 
     pub fn total(&self) -> u64 {

@@ -13,3 +13,4 @@ pub mod spelling;
 pub mod survey;
 pub mod table;
 pub mod text;
+pub mod window;

@@ -7,6 +7,7 @@ use crate::domain::experiment::{ExperimentId, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::performance::{ModelSummary, PerformanceRow};
 use crate::domain::table::Table;
+use crate::domain::window::Window;
 use crate::store::Backend;
 use crate::store::experiments::{ExperimentQuery, Sort};
 
@@ -28,9 +29,12 @@ pub async fn sql(lab: &Lab, query: &str, limit: usize) -> Result<Table> {
     Ok(lab.analytics.sql(query, limit).await?)
 }
 
-/// Catches up before a question is answered. While the experiment store is down the answer is what is known so far: the
+/// Catches up before a question is answered, except in read-only mode, where the answer is what is known already. While the experiment store is down the answer is what is known so far: the
 /// log says so, and its health says since when.
 async fn freshen(lab: &Lab) -> Result<()> {
+    if lab.settings.read_only {
+        return Ok(());
+    }
     match catch_up(lab).await {
         Err(OpsError::Store(error)) if error.is_transient() && error.backend != Backend::DuckDb => {
             tracing::warn!("The analytics are as of the last contact with the experiment store. {error}");
@@ -51,14 +55,16 @@ pub async fn catch_up(lab: &Lab) -> Result<u64> {
         filter: Some(completed_since(followed.map(|followed| followed - OVERLAP))),
         // What completes meanwhile comes at the end, so that no page moves.
         sort: Sort { field: Field::Finished, descending: false },
-        offset: 0,
+        window: Window::First,
         limit: PAGE,
         with_archived: true,
     };
     let mut until = followed;
     let mut pulled = 0;
     loop {
-        let page = lab.experiments.list(&query).await?.rows;
+        let page = lab.experiments.list(&query).await?;
+        let next = page.next().filter(|_| page.rows.len() as u64 == PAGE);
+        let page = page.rows;
         let rows: Vec<PerformanceRow> = page.iter().filter_map(PerformanceRow::of).collect();
         let missing = missing(lab, rows).await?;
         // A clock that is ahead must not hide what others finish until then.
@@ -68,9 +74,9 @@ pub async fn catch_up(lab: &Lab) -> Result<u64> {
             pulled += lab.analytics.follow(&missing, reached).await?;
             until = Some(reached);
         }
-        query.offset += page.len() as u64;
-        if (page.len() as u64) < PAGE {
-            return Ok(pulled);
+        match next {
+            Some(next) => query.window = next,
+            None => return Ok(pulled),
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::gather::Gather;
 use super::{Lab, News, Result, Watcher};
 use crate::domain::collection::{Record, Space};
 use crate::domain::document::Metadata;
-use crate::store::outbox::NewDelivery;
+use crate::embed::Embedder;
+use crate::store::collections::CollectionStore;
+use crate::store::outbox::{NewDelivery, Outbox};
 use crate::store::{ErrorKind, StoreError};
 
 /// Deliveries fetched at once: enough to keep going, little enough to hold in memory with their vectors.
@@ -30,12 +34,17 @@ pub struct Delivered {
     pub left: u64,
 }
 
+/// For how long an outbox that was found empty is taken for empty. Runs that end by the hundred in a second need not
+/// ask each; what another process leaves meanwhile belongs to other runs.
+const LATELY: Duration = Duration::from_millis(500);
+
 /// Whether this process is delivering. There is one drainer at a time, so that the deliveries of a collection arrive
 /// in their order.
 #[derive(Debug, Default)]
 pub(super) struct Courier {
     round: Mutex<Round>,
     rested: Notify,
+    found_empty: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +57,26 @@ enum Round {
 }
 
 impl Courier {
+    fn found_empty(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.found_empty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing waits, as far as this process knows.
+    async fn is_empty(&self, outbox: &dyn Outbox) -> Result<bool, StoreError> {
+        if self.found_empty().is_some_and(|at| at.elapsed() < LATELY) {
+            return Ok(true);
+        }
+        let empty = outbox.waiting().await? == 0;
+        *self.found_empty() = empty.then(Instant::now);
+        Ok(empty)
+    }
+
+    /// Leaves a delivery for later.
+    async fn put_off(&self, outbox: &dyn Outbox, delivery: &NewDelivery) -> Result<(), StoreError> {
+        *self.found_empty() = None;
+        outbox.put(delivery).await
+    }
+
     /// The turn, or none where somebody has it: that one goes round once more.
     fn set_out(&self) -> Option<Turn<'_>> {
         let mut round = self.round();
@@ -147,7 +176,8 @@ async fn go_round(lab: &Lab) -> Result<u64, StoreError> {
                 behind_stuck += 1;
                 continue;
             }
-            match put_records(lab, &delivery.collection, DESCRIPTION, &delivery.records).await {
+            let (collection, model) = (&delivery.collection, lab.embedder.model_name());
+            match put_records(&*lab.collections, model, collection, DESCRIPTION, &delivery.records).await {
                 Ok(()) => {
                     lab.outbox.delivered(delivery.id).await?;
                     done += 1;
@@ -171,7 +201,13 @@ async fn go_round(lab: &Lab) -> Result<u64, StoreError> {
 
 /// Delivers in passing: a failure is told, and the work at hand goes on.
 pub(super) async fn deliver_in_passing(lab: &Lab, watcher: &dyn Watcher) {
-    if let Err(error) = deliver(lab).await {
+    let delivering = async {
+        match lab.courier.is_empty(&*lab.outbox).await? {
+            true => Ok(()),
+            false => deliver(lab).await.map(drop),
+        }
+    };
+    if let Err(error) = delivering.await {
         watcher
             .saw(News::Warning { id: None, text: format!("Waiting documents were not delivered. {error}") });
     }
@@ -191,17 +227,17 @@ pub(super) enum Arrival {
 /// already they wait as well, so that an older delivery never overwrites a newer one.
 pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, StoreError> {
     // Where the outbox itself cannot be asked, the direct way may still be open.
-    if matches!(lab.outbox.waiting().await, Ok(0) | Err(_)) {
-        let Err(error) = put_records(lab, &delivery.collection, DESCRIPTION, &delivery.records).await else {
+    if matches!(lab.courier.is_empty(&*lab.outbox).await, Ok(true) | Err(_)) {
+        let Err(error) = lab.records.put(delivery.clone()).await else {
             return Ok(Arrival::Stored);
         };
         if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Conflict) {
             return Ok(Arrival::Refused(error));
         }
-        lab.outbox.put(&delivery).await?;
+        lab.courier.put_off(&*lab.outbox, &delivery).await?;
         return Ok(Arrival::Postponed(error.message));
     }
-    lab.outbox.put(&delivery).await?;
+    lab.courier.put_off(&*lab.outbox, &delivery).await?;
     let delivering = async {
         let delivered = empty_outbox(lab).await;
         lab.courier.at_rest().await;
@@ -225,26 +261,52 @@ pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, St
     })
 }
 
+/// Where runs that end side by side hand over their documents: those of one collection are written together.
+pub(super) fn gather_records(
+    collections: Arc<dyn CollectionStore>,
+    embedder: Arc<dyn Embedder>,
+) -> Gather<NewDelivery, ()> {
+    Gather::new(Box::new(move |deliveries: Vec<NewDelivery>| {
+        let (collections, embedder) = (collections.clone(), embedder.clone());
+        async move {
+            let mut parts: Vec<NewDelivery> = Vec::new();
+            for delivery in &deliveries {
+                match parts.iter_mut().find(|part| part.collection == delivery.collection) {
+                    Some(part) => part.records.extend_from_slice(&delivery.records),
+                    None => parts.push(delivery.clone()),
+                }
+            }
+            for part in &parts {
+                let NewDelivery { collection, records } = part;
+                put_records(&*collections, embedder.model_name(), collection, DESCRIPTION, records).await?;
+            }
+            Ok(deliveries.iter().map(|_| Ok(())).collect())
+        }
+        .boxed()
+    }))
+}
+
 /// Puts records into a collection and makes the collection where it is missing.
 pub(super) async fn put_records(
-    lab: &Lab,
+    collections: &dyn CollectionStore,
+    model: &str,
     collection: &str,
     description: &str,
     records: &[Record],
 ) -> Result<(), StoreError> {
-    match lab.collections.upsert(collection, records).await {
+    match collections.upsert(collection, records).await {
         Err(error) if error.kind == ErrorKind::NotFound => {}
         other => return other.map(drop),
     }
     let mut metadata = Metadata::new();
     metadata.insert("description".to_owned(), json!(description));
-    metadata.insert("model".to_owned(), json!(lab.embedder.model_name()));
-    match lab.collections.create(collection, &metadata, Space::Cosine).await {
+    metadata.insert("model".to_owned(), json!(model));
+    match collections.create(collection, &metadata, Space::Cosine).await {
         // Somebody else was faster: it is there, and that is all we want.
         Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
         _ => {}
     }
-    lab.collections.upsert(collection, records).await.map(drop)
+    collections.upsert(collection, records).await.map(drop)
 }
 
 #[cfg(test)]
@@ -253,8 +315,6 @@ mod tests {
 
     use super::*;
     use crate::ops::tests::Bench;
-    use crate::store::collections::CollectionStore;
-    use crate::store::outbox::Outbox;
 
     fn delivery(collection: &str, id: &str, embedding: &[f32]) -> NewDelivery {
         let (id, embedding) = (id.to_owned(), embedding.to_vec());

@@ -70,7 +70,7 @@ fn names(experiments: &[Experiment], part: Part) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::sync::CancellationToken;
+    use crate::ops::Stop;
 
     use super::*;
     use crate::ops::experiment::{RunRequest, run};
@@ -88,7 +88,7 @@ mod tests {
             steps: Some(2),
             ..RunRequest::default()
         };
-        run(&bench.lab, &request, &Nobody, &CancellationToken::new()).await.unwrap()[0].id
+        run(&bench.lab, &request, &Nobody, &Stop::default()).await.unwrap()[0].id
     }
 
     #[tokio::test]

@@ -77,7 +77,8 @@ pub async fn add_file(lab: &Lab, path: &Path, target: Target) -> Result<Added> {
         let collection = collection_name(&stem(path), "");
         let records: Vec<Record> = documents.into_iter().map(record).collect();
         let description = format!("documents of {}", path.file_name().unwrap_or_default().to_string_lossy());
-        delivery::put_records(lab, &collection, &description, &records).await?;
+        let model = lab.embedder.model_name();
+        delivery::put_records(&*lab.collections, model, &collection, &description, &records).await?;
         added.records = records.len() as u64;
         added.collection = Some(collection);
     }

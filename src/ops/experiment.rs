@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::delivery::deliver_in_passing;
 pub use super::diff::diff;
 use super::workflow::{self, Pace};
-use super::{Lab, News, OpsError, Result, Watcher};
+use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::batch_spec::derived_seed;
 use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
-use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Parameters, Status};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::metric::MetricPoint;
 use crate::runner;
 use crate::store::ErrorKind;
@@ -75,7 +74,7 @@ pub async fn run(
     lab: &Lab,
     request: &RunRequest,
     watcher: &dyn Watcher,
-    cancel: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Vec<Experiment>> {
     let first_seed = request.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let plan = plan(request)?;
@@ -86,11 +85,11 @@ pub async fn run(
     let runs = async {
         let mut finished = Vec::new();
         for index in 0..u64::from(request.repeat) {
-            if cancel.is_cancelled() {
+            if stop.is_stopped() {
                 break;
             }
             let seed = if index == 0 { first_seed } else { derived_seed(first_seed, index) };
-            finished.push(run_one(lab, &plan, seed, pace, watcher, cancel).await?);
+            finished.push(run_one(lab, &plan, seed, pace, watcher, stop).await?);
         }
         Ok(finished)
     };
@@ -100,12 +99,7 @@ pub async fn run(
 }
 
 /// Runs a new experiment with the model, data set, parameters, seed and runner of an old one.
-pub async fn rerun(
-    lab: &Lab,
-    id: ExperimentId,
-    watcher: &dyn Watcher,
-    cancel: &CancellationToken,
-) -> Result<Experiment> {
+pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &Stop) -> Result<Experiment> {
     let old = lab.experiments.get(id).await?;
     if runner::by_name(&old.runner).is_err() {
         return Err(OpsError::Invalid(format!(
@@ -128,7 +122,7 @@ pub async fn rerun(
         steps: u32::try_from(steps.len()).ok().filter(|&steps| steps > 0 && old.status == Status::Completed),
         ..RunRequest::default()
     };
-    run(lab, &request, watcher, cancel).await?.pop().ok_or(OpsError::Cancelled)
+    run(lab, &request, watcher, stop).await?.pop().ok_or(OpsError::Cancelled)
 }
 
 /// Checks a request and turns it into the experiment to create; key and seed are still open.
@@ -194,11 +188,11 @@ async fn run_one(
     seed: u64,
     pace: Pace,
     watcher: &dyn Watcher,
-    cancel: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Experiment> {
     let (model, dataset) = (plan.model_type.clone(), plan.dataset.clone());
     watcher.saw(News::Starting { model, dataset });
-    let place = lab.place();
+    let place = lab.place_of_work();
     let new = NewExperiment {
         key: Uuid::now_v7(),
         seed: Some(seed.cast_signed()),
@@ -208,7 +202,7 @@ async fn run_one(
         ..plan.clone()
     };
     let experiment = lab.experiments.create(&new).await?;
-    workflow::execute(lab, experiment, pace, watcher, cancel).await
+    workflow::execute(lab, experiment, pace, watcher, stop).await
 }
 
 pub async fn list(lab: &Lab, query: &ExperimentQuery) -> Result<ExperimentPage> {
@@ -243,6 +237,21 @@ pub async fn edit(lab: &Lab, ids: &[ExperimentId], edit: &Edit) -> Result<Vec<Ex
         edited.push(lab.experiments.edit(id, edit).await?);
     }
     Ok(edited)
+}
+
+/// Ends what runs or waits in a queue, wherever it runs: whoever runs it notices within seconds and drops it.
+pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
+    let run = lab.experiments.get(id).await?;
+    if run.status.is_final() {
+        return Err(OpsError::Invalid(format!("experiment {id} is {} already", run.status)));
+    }
+    let outcome = Outcome {
+        status: Status::Cancelled,
+        results: run.results,
+        error: None,
+        finished_at: Some(workflow::now()),
+    };
+    Ok(lab.experiments.finish(id, run.attempt, &outcome).await?)
 }
 
 /// Deletes experiments with their points and performance rows; says how many there were. Their documents stay in

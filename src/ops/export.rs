@@ -13,6 +13,7 @@ use crate::analytics::parquet;
 use crate::domain::csv;
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::table::Table;
+use crate::domain::window::Window;
 use crate::store::experiments::ExperimentQuery;
 
 /// Experiments fetched at once.
@@ -77,7 +78,7 @@ impl Kind {
     }
 }
 
-/// Writes every experiment under the query's filter, in its order (its `offset` and `limit` are not looked at), to a
+/// Writes every experiment under the query's filter, in its order (its `window` and `limit` are not looked at), to a
 /// `.csv`, `.jsonl` or `.parquet` file; says how many. The file appears whole or not at all.
 ///
 /// In CSV and Parquet, `parameters`, `results` and `tags` are JSON text.
@@ -156,14 +157,14 @@ fn cells(experiment: &Experiment) -> serde_json::Result<Vec<Value>> {
 struct Pages<'a> {
     lab: &'a Lab,
     query: ExperimentQuery,
-    /// Rows that move while the pages are read come twice at most: the second time is left out.
+    /// A row whose value changes while the pages are read may come once more: the second time is left out.
     seen: HashSet<ExperimentId>,
     done: bool,
 }
 
 impl<'a> Pages<'a> {
     fn new(lab: &'a Lab, query: &ExperimentQuery) -> Self {
-        let query = ExperimentQuery { offset: 0, limit: PAGE, ..query.clone() };
+        let query = ExperimentQuery { window: Window::First, limit: PAGE, ..query.clone() };
         Pages { lab, query, seen: HashSet::new(), done: false }
     }
 
@@ -171,8 +172,9 @@ impl<'a> Pages<'a> {
         if self.done {
             return Ok(None);
         }
-        let mut rows = self.lab.experiments.list(&self.query).await?.rows;
-        self.query.offset += rows.len() as u64;
+        let page = self.lab.experiments.list(&self.query).await?;
+        self.query.window = page.next().unwrap_or_default();
+        let mut rows = page.rows;
         self.done = (rows.len() as u64) < PAGE;
         rows.retain(|experiment| self.seen.insert(experiment.id));
         Ok(Some(rows))
@@ -197,8 +199,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> OpsError {
 
 #[cfg(test)]
 mod tests {
+    use crate::ops::Stop;
     use serde_json::json;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::ops::experiment::{RunRequest, run};
@@ -214,7 +216,7 @@ mod tests {
             parameters: [("rate".to_owned(), json!(0.1))].into_iter().collect(),
             ..RunRequest::default()
         };
-        let mut runs = run(&bench.lab, &request, &Nobody, &CancellationToken::new()).await.unwrap();
+        let mut runs = run(&bench.lab, &request, &Nobody, &Stop::default()).await.unwrap();
         (bench, runs.remove(0))
     }
 

@@ -3,18 +3,24 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::delivery::Courier;
+use futures_util::FutureExt;
+
+use super::delivery::{Courier, gather_records};
+use super::gather::Gather;
 use super::place::Place;
+use super::presence::Presence;
+use super::read_only::ReadOnlyCollections;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
+use crate::domain::experiment::Experiment;
 use crate::embed::{BuiltIn, Embedder};
 use crate::store::changes::Changes;
 use crate::store::chroma::Chroma;
 use crate::store::collections::CollectionStore;
 use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
-use crate::store::experiments::ExperimentStore;
-use crate::store::outbox::Outbox;
+use crate::store::experiments::{Entry, ExperimentStore};
+use crate::store::outbox::{NewDelivery, Outbox};
 use crate::store::postgres::Pg;
 use crate::store::queue::BatchQueue;
 use crate::store::schema::Schema;
@@ -39,7 +45,12 @@ pub struct Lab {
     /// How long a write that must not be lost is tried again.
     pub patience: Duration,
     watch: Watch,
+    engine: Arc<Engine>,
     pub(super) courier: Courier,
+    pub(super) presence: Presence,
+    /// Where runs that go on side by side hand over what they add.
+    pub(super) entries: Gather<Entry, Option<Experiment>>,
+    pub(super) records: Gather<NewDelivery, ()>,
     place: OnceLock<Place>,
 }
 
@@ -68,8 +79,8 @@ pub struct Parts {
 impl Lab {
     /// Picks the backend of every role by the settings. Nothing is opened or asked yet.
     pub fn open(settings: Settings) -> super::Result<Lab> {
-        let engine = Engine::new(&settings.duckdb);
-        let pg = Pg::new(&settings.postgres);
+        let engine = Engine::with(&settings.duckdb, settings.read_only);
+        let pg = Pg::with(&settings.postgres, settings.read_only);
         let (experiments, queue, outbox): (Arc<dyn ExperimentStore>, Arc<dyn BatchQueue>, Arc<dyn Outbox>) =
             match settings.roles.experiments {
                 TableBackend::DuckDb => (
@@ -85,6 +96,9 @@ impl Lab {
         };
         let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
             CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
+            CollectionBackend::Chroma if settings.read_only => {
+                Arc::new(ReadOnlyCollections::new(Chroma::new(&settings.chroma)))
+            }
             CollectionBackend::Chroma => Chroma::new(&settings.chroma),
         };
         // The analytics live in the DuckDB file whatever the roles.
@@ -130,6 +144,8 @@ impl Lab {
                 Analytics::of(engine.clone(), &format!("postgres {host}:{port}/{database}"))
             }
         };
+        let entries = gather_entries(experiments.clone());
+        let records = gather_records(collections.clone(), embedder.clone());
         Lab {
             settings,
             experiments,
@@ -140,17 +156,43 @@ impl Lab {
             analytics,
             embedder,
             schemas,
-            watch: Watch::File(engine),
+            watch: Watch::File(engine.clone()),
+            engine,
             patience: PATIENCE,
             courier: Courier::default(),
+            presence: Presence::of_user(),
+            entries,
+            records,
             place: OnceLock::new(),
         }
+    }
+
+    /// Closes the DuckDB file once what is under way is in it. It is opened again by whatever comes later.
+    pub async fn close(&self) {
+        self.engine.let_go().await;
     }
 
     /// Who runs experiments here.
     pub fn place(&self) -> &Place {
         self.place.get_or_init(Place::here)
     }
+
+    /// As [`Lab::place`], for one who is about to run something: from now on others can tell whether this process lives.
+    pub(super) fn place_of_work(&self) -> &Place {
+        let place = self.place();
+        if let Err(error) = self.presence.announce(&place.worker) {
+            // Heartbeats tell the same, only later.
+            tracing::warn!("no lock to show that this process lives: {error}");
+        }
+        place
+    }
+}
+
+fn gather_entries(store: Arc<dyn ExperimentStore>) -> Gather<Entry, Option<Experiment>> {
+    Gather::new(Box::new(move |entries: Vec<Entry>| {
+        let store = store.clone();
+        async move { store.commit(&entries).await }.boxed()
+    }))
 }
 
 #[cfg(test)]

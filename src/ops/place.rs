@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Place {
     /// None where the system does not say.
     pub host: Option<String>,
-    /// `host:pid`, unique among running processes.
+    /// `host:pid:tag`; the tag tells processes apart that had the same number after each other, as in containers.
     pub worker: String,
     /// Commit of the working folder, none outside a repository.
     pub git_commit: Option<String>,
@@ -18,7 +18,8 @@ impl Place {
     /// This process in its working folder. Reads at most a handful of small files.
     pub fn here() -> Self {
         let host = host();
-        let worker = format!("{}:{}", host.as_deref().unwrap_or("localhost"), std::process::id());
+        let (named, pid) = (host.as_deref().unwrap_or("localhost"), std::process::id());
+        let worker = format!("{named}:{pid}:{:06x}", rand::random::<u32>() >> 8);
         let git_commit = std::env::current_dir().ok().and_then(|folder| commit_of(&folder));
         Place { host, worker, git_commit }
     }
@@ -122,6 +123,7 @@ mod tests {
     #[test]
     fn a_worker_has_a_name() {
         let place = Place::here();
-        assert!(place.worker.ends_with(&format!(":{}", std::process::id())));
+        assert!(place.worker.contains(&format!(":{}:", std::process::id())));
+        assert_ne!(place.worker, Place::here().worker);
     }
 }

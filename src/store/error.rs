@@ -48,6 +48,12 @@ impl StoreError {
         StoreError { kind, backend, doing: doing.into(), message: message.into(), remedy: None, source: None }
     }
 
+    /// A write that read-only mode refuses.
+    pub fn read_only(backend: Backend, doing: impl Into<String>) -> Self {
+        StoreError::new(ErrorKind::Invalid, backend, doing, "read-only: nothing was changed")
+            .remedy("Leave out --read-only (`read_only` in the settings) to change things.")
+    }
+
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());

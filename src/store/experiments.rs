@@ -7,17 +7,17 @@ use async_trait::async_trait;
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome};
 use crate::domain::filter::{Field, Filter};
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::{Key, Window};
 
 use super::survey::ExperimentSurvey;
-use super::{Health, Result};
+use super::{Backend, ErrorKind, Health, Result, StoreError};
 
 /// Which experiments, in which order, and how many of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExperimentQuery {
     pub filter: Option<Filter>,
-    /// Ties are broken by id, newest first. Empty values come last whichever the direction.
     pub sort: Sort,
-    pub offset: u64,
+    pub window: Window,
     pub limit: u64,
     /// Archived ones are left out unless asked for.
     pub with_archived: bool,
@@ -26,10 +26,18 @@ pub struct ExperimentQuery {
 impl Default for ExperimentQuery {
     /// The newest hundred.
     fn default() -> Self {
-        ExperimentQuery { filter: None, sort: Sort::default(), offset: 0, limit: 100, with_archived: false }
+        ExperimentQuery {
+            filter: None,
+            sort: Sort::default(),
+            window: Window::First,
+            limit: 100,
+            with_archived: false,
+        }
     }
 }
 
+/// Equal values are ordered by id, the newest first. Empty values come last whichever the direction, and after them
+/// the runs that failed, were cancelled or interrupted; only in the order by id every run stands in its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sort {
     pub field: Field,
@@ -42,11 +50,32 @@ impl Default for Sort {
     }
 }
 
-/// The rows asked for, and how many there are in all under the same filter.
+/// The rows asked for, where they stand, and how many there are in all under the same filter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExperimentPage {
     pub rows: Vec<Experiment>,
+    /// The key of each row.
+    pub keys: Vec<Key>,
+    /// Rows before the first of these.
+    pub position: u64,
     pub total: u64,
+}
+
+impl ExperimentPage {
+    /// The window behind this one; none behind an empty one.
+    pub fn next(&self) -> Option<Window> {
+        self.keys.last().cloned().map(Window::After)
+    }
+}
+
+/// What one attempt adds: points, and at its end the one result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub id: ExperimentId,
+    pub attempt: i32,
+    pub points: Vec<MetricPoint>,
+    /// With a final status.
+    pub outcome: Option<Outcome>,
 }
 
 /// Keeps experiments and their metric points.
@@ -65,21 +94,31 @@ pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
     /// `NotFound` if there is none of that id.
     async fn get(&self, id: ExperimentId) -> Result<Experiment>;
 
-    /// A page of experiments. `Invalid` for a filter that compares what cannot be compared.
+    /// A window of experiments. Walking from window to window by their keys meets each row once, whatever is inserted
+    /// or removed meanwhile. `Invalid` for a filter that compares what cannot be compared.
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage>;
 
-    /// Appends points of one attempt. `Conflict` when the experiment has moved on to a later attempt or is final:
-    /// nothing is written then.
-    async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()>;
+    /// Commits entries of several attempts in one transaction, and answers each: the experiment as it is stored when
+    /// its entry has an outcome, else nothing. `Conflict` when an attempt is not the current one, or is final already;
+    /// `NotFound` when there is no such experiment: nothing of that entry is written, and the others are not kept back.
+    /// An error of the whole call means that no entry was written. Where the store and the analytics share a file, the
+    /// performance rows are written in the same transaction (see [`ExperimentStore::keeps_performance`]).
+    async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>>;
+
+    /// Commits points of one attempt.
+    async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()> {
+        let entry = Entry { id, attempt, points: points.to_vec(), outcome: None };
+        only(self.commit(&[entry]).await?, id)?.map(drop)
+    }
 
     /// All points of the newest attempt, by name and step.
     async fn points(&self, id: ExperimentId) -> Result<Vec<MetricPoint>>;
 
     /// Commits the one result of an attempt: status, results with their typed figures, error, time.
-    /// `Conflict` when the attempt is not the current one or the experiment is final already. Where the store and
-    /// the analytics share a file, the performance row is written in the same transaction
-    /// (see [`ExperimentStore::keeps_performance`]).
-    async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment>;
+    async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
+        let entry = Entry { id, attempt, points: Vec::new(), outcome: Some(outcome.clone()) };
+        only(self.commit(&[entry]).await?, id)??.ok_or_else(|| unanswered(id))
+    }
 
     /// Changes tags, note or archive mark.
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment>;
@@ -90,4 +129,13 @@ pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
 
     /// True where `finish` and `remove` keep `experiments_performance` in step by themselves.
     fn keeps_performance(&self) -> bool;
+}
+
+fn only<T>(answers: Vec<T>, id: ExperimentId) -> Result<T> {
+    answers.into_iter().next().ok_or_else(|| unanswered(id))
+}
+
+fn unanswered(id: ExperimentId) -> StoreError {
+    let message = format!("the store did not say what became of experiment {id}");
+    StoreError::new(ErrorKind::Backend, Backend::DuckDb, "writing experiment", message)
 }

@@ -1,11 +1,11 @@
-//! Filters and orders as SQL with bound values, for both engines. No text of a person is ever spliced in.
+//! Filters as SQL with bound values, for both engines. No text of a person is ever spliced in.
 
 use jiff::Timestamp;
 
 use crate::domain::filter::{Aggregate, Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::is_better_small;
 
-use super::experiments::{ExperimentQuery, Sort};
+use super::experiments::ExperimentQuery;
 use super::{Backend, ErrorKind, Result, StoreError};
 
 /// Where the engines differ.
@@ -19,6 +19,7 @@ pub enum Dialect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SqlValue {
     Text(String),
+    Integer(i64),
     Number(f64),
     Bool(bool),
     Moment(Timestamp),
@@ -45,31 +46,6 @@ pub fn compile(dialect: Dialect, query: &ExperimentQuery) -> Result<Compiled> {
     Ok(Compiled { condition, params: compiler.params })
 }
 
-/// An ORDER BY list: empty values and runs without a result last, ties by id, the newest first. `before` values are
-/// bound already.
-pub fn order_by(dialect: Dialect, sort: &Sort, before: usize) -> Compiled {
-    let direction = if sort.descending { "DESC" } else { "ASC" };
-    if sort.field == Field::Id {
-        return Compiled { condition: format!("e.id {direction}"), params: Vec::new() };
-    }
-    let mut compiler = Compiler { dialect, params: Vec::new(), before };
-    let condition = match &sort.field {
-        // Parameters and metrics may be numbers or texts: numbers first, in their own order.
-        field @ (Field::Param(_) | Field::Metric(_)) => {
-            let number = compiler.number(field);
-            let text = compiler.text(field);
-            format!("{number} {direction} NULLS LAST, {text} {direction} NULLS LAST, e.id DESC")
-        }
-        field => {
-            let value = compiler.value(field);
-            // An empty text is an empty value.
-            let value = if is_text(field) { format!("nullif({value}, '')") } else { value };
-            format!("{value} {direction} NULLS LAST, e.id DESC")
-        }
-    };
-    Compiled { condition, params: compiler.params }
-}
-
 /// A field as a number, nothing where it is none. `before` values are bound already.
 pub fn number(dialect: Dialect, field: &Field, before: usize) -> Compiled {
     let mut compiler = Compiler { dialect, params: Vec::new(), before };
@@ -77,15 +53,16 @@ pub fn number(dialect: Dialect, field: &Field, before: usize) -> Compiled {
     Compiled { condition, params: compiler.params }
 }
 
-struct Compiler {
-    dialect: Dialect,
-    params: Vec<SqlValue>,
-    before: usize,
+pub(super) struct Compiler {
+    pub(super) dialect: Dialect,
+    pub(super) params: Vec<SqlValue>,
+    /// Values that stand before these in the statement.
+    pub(super) before: usize,
 }
 
 /// How two things are compared.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
     Number,
     Text,
     Bool,
@@ -175,6 +152,10 @@ impl Compiler {
     /// A JSON value as a number; nothing where it is none.
     fn number(&mut self, field: &Field) -> String {
         let (object, name) = self.json(field);
+        self.number_in(object, &name)
+    }
+
+    pub(super) fn number_in(&self, object: &str, name: &str) -> String {
         match self.dialect {
             Dialect::DuckDb => format!("TRY_CAST(json_extract({object}, {name})::VARCHAR AS DOUBLE)"),
             Dialect::Postgres => format!(
@@ -186,13 +167,18 @@ impl Compiler {
     /// A JSON value as text, without quotes.
     fn text(&mut self, field: &Field) -> String {
         let (object, name) = self.json(field);
+        self.text_in(object, &name)
+    }
+
+    pub(super) fn text_in(&self, object: &str, name: &str) -> String {
         match self.dialect {
             Dialect::DuckDb => format!("json_extract_string({object}, {name})"),
             Dialect::Postgres => format!("({object} ->> {name})"),
         }
     }
 
-    fn json(&mut self, field: &Field) -> (&'static str, String) {
+    /// The column that holds a parameter or a metric, and its name there, bound.
+    pub(super) fn json(&mut self, field: &Field) -> (&'static str, String) {
         let (object, name) = match field {
             Field::Param(name) => ("e.parameters", name),
             Field::Metric(name) => ("e.results", name),
@@ -206,7 +192,7 @@ impl Compiler {
         (object, self.bind(SqlValue::Text(path)))
     }
 
-    fn value(&mut self, field: &Field) -> String {
+    pub(super) fn value(&mut self, field: &Field) -> String {
         let column = match field {
             Field::Id => "id",
             Field::Name => "name",
@@ -255,10 +241,11 @@ impl Compiler {
     }
 
     /// A placeholder with its type, since an engine cannot always tell it from the context.
-    fn bind(&mut self, value: SqlValue) -> String {
+    pub(super) fn bind(&mut self, value: SqlValue) -> String {
         let kind = match (&value, self.dialect) {
             (SqlValue::Text(_), Dialect::DuckDb) => "VARCHAR",
             (SqlValue::Text(_), Dialect::Postgres) => "text",
+            (SqlValue::Integer(_), _) => "bigint",
             (SqlValue::Number(_), Dialect::DuckDb) => "DOUBLE",
             (SqlValue::Number(_), Dialect::Postgres) => "float8",
             (SqlValue::Bool(_), _) => "boolean",
@@ -282,12 +269,8 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-fn is_text(field: &Field) -> bool {
-    field_kind(field) == Some(Kind::Text)
-}
-
 /// The kind a field has by itself; parameters and metrics take that of the other side.
-fn field_kind(field: &Field) -> Option<Kind> {
+pub(super) fn field_kind(field: &Field) -> Option<Kind> {
     match field {
         Field::Id | Field::Seed | Field::Batch | Field::Attempt | Field::Figure(_) | Field::Curve(..) => {
             Some(Kind::Number)

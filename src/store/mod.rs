@@ -8,6 +8,7 @@ pub mod error;
 pub mod experiments;
 pub mod filter_sql;
 pub mod migrations;
+pub mod order_sql;
 pub mod outbox;
 pub mod queue;
 pub mod schema;

@@ -8,6 +8,7 @@ use crate::domain::survey::Group;
 use super::Result;
 use super::experiments::ExperimentQuery;
 use super::filter_sql::{self, Dialect, SqlValue};
+use super::order_sql::Order;
 use super::survey::{CurveOf, GroupQuery};
 
 /// Runs whose names are looked at: so many of the newest, and as many spread over the others.
@@ -120,16 +121,17 @@ pub fn points_of(ids: &[ExperimentId]) -> String {
 /// How many rows a query lists, and their ids from `skip` on.
 pub fn ids(dialect: Dialect, query: &ExperimentQuery, skip: u64) -> Result<(Statement, Statement)> {
     let which = filter_sql::compile(dialect, query)?;
-    let order = filter_sql::order_by(dialect, &query.sort, which.params.len());
+    let order = Order::new(dialect, &query.sort, which.params.len());
     let from = format!("FROM ml_schema.experiments e WHERE {}", which.condition);
     let counting = Statement { sql: format!("SELECT count(*) {from}"), params: which.params.clone() };
-    let params = [which.params, order.params].concat();
     let sql = format!(
-        "SELECT e.id {from} ORDER BY {} LIMIT {} OFFSET {}",
-        order.condition,
+        "SELECT k.id FROM (SELECT e.id, {} {from}) k ORDER BY {} LIMIT {} OFFSET {}",
+        order.columns(),
+        order.list(false),
         whole(query.limit),
         whole(skip)
     );
+    let params = [which.params, order.params].concat();
     Ok((counting, Statement { sql, params }))
 }
 

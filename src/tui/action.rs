@@ -69,6 +69,7 @@ actions! {
     Refresh "refresh" "Read again what is shown"
     Suspend "suspend" "Put labtop in the background (fg brings it back)"
     ToggleMouse "mouse" "Give the mouse to the terminal, or take it back"
+    NextTheme "theme" "Try the next theme"
     LoadDemo "demo" "Load the sample data of the demo"
     ToggleSimulated "simulated" "Hide or show simulated runs"
     // Experiments
@@ -112,6 +113,28 @@ impl Action {
     pub fn from_name(name: &str) -> Option<Action> {
         let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
         Action::deserialize(name).ok()
+    }
+}
+
+impl Action {
+    /// Asks for something that read-only mode refuses.
+    pub fn changes_something(self) -> bool {
+        matches!(
+            self,
+            Action::LoadDemo
+                | Action::LaunchBatch
+                | Action::NewRun
+                | Action::Cancel
+                | Action::Rerun
+                | Action::RetryFailed
+                | Action::EditTags
+                | Action::EditNote
+                | Action::Archive
+                | Action::Undo
+                | Action::Add
+                | Action::Create
+                | Action::Delete
+        )
     }
 }
 

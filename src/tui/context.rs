@@ -7,8 +7,16 @@ use ratatui::layout::Rect;
 
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
+use super::keymap::Keys;
 use super::popups::Popup;
 use super::theme::Theme;
+
+/// Longest text for the clipboard, bytes. Terminals take 100,000 characters of base64 at most (xterm, tmux), or say
+/// nothing and cut.
+const LONGEST_COPY: usize = 74_000;
+
+/// What a key that would change something says in read-only mode.
+pub const READ_ONLY: &str = "read-only: nothing is changed (start without --read-only to change things)";
 
 /// What `update` wants done; carried out by the loop.
 #[derive(Debug, PartialEq)]
@@ -58,6 +66,8 @@ pub struct Context<'a> {
     /// The whole screen, in which popups find their place.
     pub screen: Rect,
     pub read_only: bool,
+    /// The keys in force in the tab that is shown.
+    pub keys: Keys<'a>,
     pub(super) next_ticket: &'a mut Ticket,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) toasts: &'a mut Vec<Toast>,
@@ -75,10 +85,7 @@ impl Context<'_> {
     /// Changes something; its result comes back as a toast. Refused in read-only mode.
     pub fn write(&mut self, write: Write) -> Option<Ticket> {
         if self.read_only {
-            self.toast(
-                Tone::Bad,
-                "read-only: nothing was changed (start without --read-only to change things)",
-            );
+            self.toast(Tone::Bad, READ_ONLY);
             return None;
         }
         Some(self.send(Command::Write(write)))
@@ -103,8 +110,23 @@ impl Context<'_> {
         self.popups.push(popup);
     }
 
+    /// Copies, and says that `what` was ("copied the line"); a text that terminals cut or ignore is refused instead.
+    pub fn copy_and_tell(&mut self, text: String, what: &str) {
+        if text.len() <= LONGEST_COPY {
+            self.toast(Tone::Good, format!("copied {what}"));
+        }
+        self.copy(text);
+    }
+
     pub fn copy(&mut self, text: String) {
-        self.effects.push(Effect::Copy(text));
+        if text.len() <= LONGEST_COPY {
+            return self.effects.push(Effect::Copy(text));
+        }
+        let size = text.len().div_ceil(1024);
+        self.toast(
+            Tone::Bad,
+            format!("too long for a terminal's clipboard: {size} KiB, {} at most", LONGEST_COPY / 1024),
+        );
     }
 
     fn send(&mut self, command: Command) -> Ticket {
@@ -123,4 +145,6 @@ pub struct Look<'a> {
     pub now: Timestamp,
     /// Advances while something loads; spinners are drawn from it.
     pub tick: u64,
+    /// The keys in force in the tab that is shown.
+    pub keys: Keys<'a>,
 }

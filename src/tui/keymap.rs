@@ -5,10 +5,10 @@ use std::path::Path;
 
 use keybinds::{KeyInput, KeySeq, Match};
 use serde::Serialize;
-use toml::{Table, Value};
 
 use super::action::Action;
 
+mod file;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +20,13 @@ pub const SECTIONS: [&str; 6] = [GLOBAL, "experiments", "search", "collections",
 
 const SHIPPED: &str = include_str!("../../config/keymap.toml");
 
-/// In a user's file, takes a key away.
-const NONE: &str = "none";
-
-/// Every bad line of a file, one per line of the message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct KeymapError(String);
+static EMPTY: Keymap = Keymap { bindings: Vec::new(), problems: Vec::new() };
 
 /// The keys in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keymap {
     bindings: Vec<Binding>,
+    problems: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,16 +56,24 @@ pub struct KeyRow {
 }
 
 impl Keymap {
-    /// The shipped keys with those of `user` laid over them.
-    pub fn load(user: Option<&Path>) -> Result<Keymap, KeymapError> {
-        let mut keymap = Keymap { bindings: Vec::new() };
-        keymap.lay(SHIPPED, "config/keymap.toml")?;
+    /// The shipped keys with those of `user` laid over them. Lines that are wrong are left out; see
+    /// [`Keymap::problems`].
+    pub fn load(user: Option<&Path>) -> Keymap {
+        let mut keymap = EMPTY.clone();
+        keymap.lay(SHIPPED, "config/keymap.toml");
         if let Some(path) = user {
             let place = path.display().to_string();
-            let text = fs::read_to_string(path).map_err(|error| KeymapError(format!("{place}: {error}")))?;
-            keymap.lay(&text, &place)?;
+            match fs::read_to_string(path) {
+                Ok(text) => keymap.lay(&text, &place),
+                Err(error) => keymap.problems.push(format!("{place}: cannot be read: {error}")),
+            }
         }
-        Ok(keymap)
+        keymap
+    }
+
+    /// Every line that is not in force, by its file and number, and why.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     /// What `keys` mean in `section`, whose own bindings go before the global ones.
@@ -134,38 +137,15 @@ impl Keymap {
             && self.bindings.iter().any(|other| other.section == section && clash(&other.keys, &binding.keys))
     }
 
-    /// Reads a file over what there is; all that is wrong with it is told together.
-    fn lay(&mut self, text: &str, place: &str) -> Result<(), KeymapError> {
-        let table: Table = text.parse().map_err(|error| KeymapError(format!("{place}: {error}")))?;
-        let mut problems = Vec::new();
-        let mut laid: Vec<(&'static str, KeySeq, Option<Action>)> = Vec::new();
-        for (name, lines) in &table {
-            match (SECTIONS.iter().find(|section| *section == name), lines) {
-                (Some(section), Value::Table(lines)) => {
-                    for (keys, action) in lines {
-                        match read_line(keys, action) {
-                            Ok((keys, action)) => laid.push((section, keys, action)),
-                            Err(problem) => {
-                                problems.push(format!("{place}: [{name}] \"{keys}\": {problem}"));
-                            }
-                        }
-                    }
-                }
-                _ => {
-                    let known = SECTIONS.join("], [");
-                    problems.push(format!("{place}: '{name}' is no section; there are [{known}]"));
-                }
-            }
+    /// Lays the good lines of a file over what there is, and remembers what is wrong with the others.
+    fn lay(&mut self, text: &str, place: &str) {
+        let (lines, problems) = file::read(text, place);
+        self.problems.extend(problems);
+        for line in &lines {
+            self.bindings.retain(|old| old.section != line.section || !clash(&old.keys, &line.keys));
         }
-        problems.extend(clashes(&laid).into_iter().map(|problem| format!("{place}: {problem}")));
-        if !problems.is_empty() {
-            return Err(KeymapError(problems.join("\n")));
-        }
-        for (section, keys, action) in laid {
-            self.bindings.retain(|old| old.section != section || !clash(&old.keys, &keys));
-            if let Some(action) = action {
-                self.bindings.push(Binding { section, keys, action });
-            }
+        for file::Line { section, keys, action, .. } in lines {
+            self.bindings.extend(action.map(|action| Binding { section, keys, action }));
         }
         // As help lists them: in the order of the actions, the shortest key first, small letters before capitals.
         self.bindings.sort_by_cached_key(|binding| {
@@ -173,7 +153,52 @@ impl Keymap {
             let capital = keys.chars().next().is_some_and(char::is_uppercase);
             (binding.action, keys.chars().count(), capital, keys)
         });
-        Ok(())
+    }
+}
+
+/// The keys in force where one stands, for whatever names a key to the user.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys<'a> {
+    keymap: &'a Keymap,
+    section: &'static str,
+}
+
+impl<'a> Keys<'a> {
+    pub fn new(keymap: &'a Keymap, section: &'static str) -> Self {
+        Keys { keymap, section }
+    }
+
+    /// Where nothing is shown, as when a text is only measured.
+    pub const NONE: Keys<'static> = Keys { keymap: &EMPTY, section: GLOBAL };
+
+    /// The first key that does it; without one, what to type into the palette.
+    pub fn of(&self, action: Action) -> String {
+        let key = |action| self.keymap.keys_of(self.section, action).into_iter().next();
+        match (key(action), key(Action::Palette)) {
+            (Some(key), _) => key,
+            (None, Some(palette)) => format!("{palette} {}", action.label()),
+            (None, None) => format!("(no key) {}", action.label()),
+        }
+    }
+
+    /// A text with the keys put in for the names of actions: `{launch_batch} launches a batch`.
+    pub fn say(&self, text: &str) -> String {
+        let mut said = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, tail)) = rest.split_once('{') {
+            said.push_str(before);
+            match tail.split_once('}') {
+                Some((name, after)) if Action::from_name(name).is_some() => {
+                    said.extend(Action::from_name(name).map(|action| self.of(action)));
+                    rest = after;
+                }
+                _ => {
+                    said.push('{');
+                    rest = tail;
+                }
+            }
+        }
+        said + rest
     }
 }
 
@@ -181,55 +206,10 @@ fn row(section: &'static str, keys: String, action: Action) -> KeyRow {
     KeyRow { section, keys, action, description: action.description() }
 }
 
-fn read_line(keys: &str, action: &Value) -> Result<(KeySeq, Option<Action>), String> {
-    let keys: KeySeq = keys.parse().map_err(|error| {
-        format!("{error} (a character, or enter, esc, tab, space, plus, up, pageup, f1, ... after ctrl+, alt+ or shift+)")
-    })?;
-    let Value::String(name) = action else {
-        return Err("the action must be a text".to_owned());
-    };
-    if name == NONE {
-        return Ok((keys, None));
-    }
-    match Action::from_name(name) {
-        Some(action) => Ok((keys, Some(action))),
-        None => Err(format!("there is no action '{name}'{}", similar(name))),
-    }
-}
-
-/// The names that come nearest, or all of them.
-fn similar(name: &str) -> String {
-    let names: Vec<String> = Action::ALL.iter().map(Action::to_string).collect();
-    let words: Vec<&str> = name.split(['_', ' ', '-']).filter(|word| word.len() > 2).collect();
-    let near: Vec<&str> = names
-        .iter()
-        .filter(|known| words.iter().any(|word| known.contains(word)))
-        .map(String::as_str)
-        .collect();
-    if near.is_empty() {
-        format!("; there are {}, none", names.join(", "))
-    } else {
-        format!("; did you mean {}? (labtop keys lists all)", near.join(", "))
-    }
-}
-
 /// One sequence is the other, or its beginning, so that only one of them can ever be reached.
 fn clash(one: &KeySeq, other: &KeySeq) -> bool {
     let (one, other) = (one.as_slice(), other.as_slice());
     one.starts_with(other) || other.starts_with(one)
-}
-
-fn clashes(laid: &[(&'static str, KeySeq, Option<Action>)]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (index, (section, keys, _)) in laid.iter().enumerate() {
-        for (_, earlier, _) in laid[..index].iter().filter(|(other, ..)| other == section) {
-            if clash(keys, earlier) {
-                let (one, other) = (shown(earlier), shown(keys));
-                problems.push(format!("[{section}] \"{one}\" and \"{other}\" hide each other"));
-            }
-        }
-    }
-    problems
 }
 
 /// As a person writes it: `ctrl+d`, `G`, `g g`, `space`.

@@ -1,9 +1,10 @@
 //! The loop: messages in, effects out, a frame when something changed. The one place in `tui` that waits.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
+use crossterm::event::{Event as TerminalEvent, EventStream, KeyCode, MouseEventKind};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use ratatui::layout::Size;
@@ -24,6 +25,9 @@ const FRAME: Duration = Duration::from_millis(16);
 
 /// Worker events taken in one go before looking at the keyboard again.
 const DRAIN: usize = 256;
+
+/// Refusals that one message may lead to: each pane that is refused may ask for something else instead.
+const REFUSALS: usize = 64;
 
 /// How long a stop may take to arrive; a process without a shell above it is never stopped.
 const STOP: Duration = Duration::from_millis(200);
@@ -99,7 +103,13 @@ impl Dashboard {
                 _ = signals.resume.recv() => { self.screen.enter()?; }
                 event = keyboard.next() => match event {
                     Some(event) => match message(event?) {
-                        Some(message) => self.tell(message, &mut signals).await?,
+                        Some(message) => {
+                            if matches!(message, Message::Resize(_)) {
+                                self.screen.resized();
+                            }
+                            panic_on_purpose(&message);
+                            self.tell(message, &mut signals).await?;
+                        }
                         None => continue,
                     },
                     // The terminal went away.
@@ -126,10 +136,25 @@ impl Dashboard {
         }
     }
 
+    /// Never waits for the worker: a full queue is told to the app as "busy", and what that leads to is carried out too.
     async fn tell(&mut self, message: Message, signals: &mut Signals) -> io::Result<()> {
-        for effect in self.app.update(Timestamp::now(), message) {
+        let mut effects = VecDeque::from(self.app.update(Timestamp::now(), message));
+        let mut refusals = 0;
+        while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Send(request) => self.send(request),
+                Effect::Send(request) => match self.requests.try_send(*request) {
+                    Ok(()) => {}
+                    // The events end with the worker, and so does the loop.
+                    Err(TrySendError::Closed(_)) => {}
+                    Err(TrySendError::Full(request)) if refusals < REFUSALS => {
+                        refusals += 1;
+                        effects
+                            .extend(self.app.update(Timestamp::now(), Message::Refused(Box::new(request))));
+                    }
+                    Err(TrySendError::Full(request)) => {
+                        tracing::error!(?request, "asked again and again of a worker that is busy");
+                    }
+                },
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Mouse(on) => self.screen.set_mouse(on)?,
                 Effect::Suspend => self.suspend(signals).await?,
@@ -137,18 +162,6 @@ impl Dashboard {
             }
         }
         Ok(())
-    }
-
-    /// Never waits: a full queue is told as "busy".
-    fn send(&mut self, request: Box<Request>) {
-        match self.requests.try_send(*request) {
-            Ok(()) => {}
-            Err(TrySendError::Full(request) | TrySendError::Closed(request)) => {
-                let left = self.app.update(Timestamp::now(), Message::Refused(Box::new(request)));
-                // A refusal is answered by telling it, never by asking again.
-                debug_assert!(!left.iter().any(|effect| matches!(effect, Effect::Send(_))));
-            }
-        }
     }
 
     /// Stops the whole group, as the terminal itself would at ctrl-z, and comes back when it is continued.
@@ -159,6 +172,14 @@ impl Dashboard {
         let stopped = timeout(STOP, signals.resume.recv()).await;
         tracing::debug!(resumed = stopped.is_ok(), "back from the background");
         self.screen.enter()
+    }
+}
+
+/// In a debug build with the variable `LABTOP_PANIC`, `!` panics: how else could a test see what becomes of the terminal?
+fn panic_on_purpose(message: &Message) {
+    let is_bang = matches!(message, Message::Key(key) if key.code == KeyCode::Char('!'));
+    if cfg!(debug_assertions) && is_bang && std::env::var_os("LABTOP_PANIC").is_some() {
+        panic!("on purpose");
     }
 }
 

@@ -1,23 +1,34 @@
 //! Colours by role. The default is made of the terminal's own sixteen, so that it fits light and dark.
 
-use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
+use toml::{Table, Value};
+
+#[cfg(test)]
+mod tests;
 
 /// The themes there are; adding one is a file and a line here.
-const THEMES: [(&str, &str); 5] = [
+const THEMES: [(&str, &str); 6] = [
     ("default", include_str!("../../assets/themes/default.toml")),
     ("light", include_str!("../../assets/themes/light.toml")),
     ("dark", include_str!("../../assets/themes/dark.toml")),
     ("mono", include_str!("../../assets/themes/mono.toml")),
     ("colorblind", include_str!("../../assets/themes/colorblind.toml")),
+    ("colorblind-light", include_str!("../../assets/themes/colorblind-light.toml")),
 ];
 
-/// What is wrong with a theme, naming it and what is accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ThemeError(String);
+/// Not a theme of its own: `light` or `dark`, whichever fits the terminal.
+pub const AUTO: &str = "auto";
+
+/// What the terminal's background is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    Light,
+    Dark,
+}
 
 /// Styles by what they mean, never by where they are used.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,15 +54,6 @@ pub struct Theme {
     pub series: Vec<Color>,
 }
 
-/// A theme's file: what it does not name stays without style.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    series: Vec<String>,
-    styles: BTreeMap<String, Entry>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Entry {
@@ -70,37 +72,52 @@ impl Theme {
         THEMES.iter().map(|(name, _)| *name)
     }
 
-    /// The theme called `name`.
-    pub fn load(name: &str) -> Result<Theme, ThemeError> {
-        match THEMES.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Theme::read(text)
-                .map_err(|problem| ThemeError(format!("assets/themes/{name}.toml: {problem}"))),
-            None => {
-                let known = Theme::names().collect::<Vec<_>>().join(", ");
-                Err(ThemeError(format!("`ui.theme`: there is no theme '{name}' (known: {known})")))
+    /// The theme of the setting `ui.theme`: a name, `auto`, or a file of the user's own (which has a `/` in it or ends in
+    /// `.toml`). With it, all that is wrong: what is right is in force, over the default.
+    ///
+    /// There is no colour at all when `no_color` (the variable `NO_COLOR`) asks for that.
+    pub fn choose(setting: &str, no_color: bool, background: Option<Background>) -> (Theme, Vec<String>) {
+        let name = match (setting, background) {
+            _ if no_color => "mono",
+            (AUTO, Some(Background::Light)) => "light",
+            (AUTO, Some(Background::Dark)) => "dark",
+            (AUTO, None) => "default",
+            (name, _) => name,
+        };
+        if let Some(theme) = Theme::named(name) {
+            return (theme, Vec::new());
+        }
+        if name.contains('/') || name.ends_with(".toml") {
+            return match fs::read_to_string(Path::new(name)) {
+                Ok(text) => Theme::read(&text, name, Theme::default()),
+                Err(error) => (Theme::default(), vec![format!("{name}: cannot be read: {error}")]),
+            };
+        }
+        let known = Theme::names().collect::<Vec<_>>().join(", ");
+        let problem = format!(
+            "`ui.theme`: there is no theme '{name}' (known: {known}, {AUTO}, or the path of a file of your own)"
+        );
+        (Theme::default(), vec![problem])
+    }
+
+    /// A theme that is shipped.
+    pub fn named(name: &str) -> Option<Theme> {
+        let (name, text) = THEMES.iter().find(|(known, _)| *known == name)?;
+        Some(Theme::read(text, name, Theme::plain()).0)
+    }
+
+    /// A file over what there is.
+    fn read(text: &str, place: &str, under: Theme) -> (Theme, Vec<String>) {
+        let mut reading = Reading { text, place, theme: under, problems: Vec::new() };
+        match text.parse::<Table>() {
+            Ok(table) => reading.table(&table),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+                reading.problems.push(format!("{place}:{line}: {}", error.message()));
             }
         }
-    }
-
-    /// As [`Theme::load`], but without any colour when `no_color` (the variable `NO_COLOR`) asks for that.
-    pub fn choose(name: &str, no_color: bool) -> Result<Theme, ThemeError> {
-        Theme::load(if no_color { "mono" } else { name })
-    }
-
-    fn read(text: &str) -> Result<Theme, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-        let mut theme = Theme::plain();
-        for (role, entry) in &file.styles {
-            let style = entry.style().map_err(|problem| format!("{role}: {problem}"))?;
-            let known = ROLES.map(|(name, _)| name).join(", ");
-            let (_, place) = ROLES
-                .iter()
-                .find(|(name, _)| name == role)
-                .ok_or_else(|| format!("'{role}' is no style (known: {known})"))?;
-            *place(&mut theme) = style;
-        }
-        theme.series = file.series.iter().map(|name| color(name)).collect::<Result<_, _>>()?;
-        Ok(theme)
+        reading.theme.selected = bar(reading.theme.selected);
+        (reading.theme, reading.problems)
     }
 
     fn plain() -> Self {
@@ -124,6 +141,12 @@ impl Theme {
     }
 }
 
+/// A selected row is one bar, whatever its cells are coloured.
+fn bar(style: Style) -> Style {
+    let colors = Style::new().fg(style.fg.unwrap_or(Color::Reset)).bg(style.bg.unwrap_or(Color::Reset));
+    style.patch(colors).remove_modifier(Modifier::DIM)
+}
+
 type Role = (&'static str, fn(&mut Theme) -> &mut Style);
 
 const ROLES: [Role; 13] = [
@@ -141,6 +164,74 @@ const ROLES: [Role; 13] = [
     ("running", |theme| &mut theme.running),
     ("badge", |theme| &mut theme.badge),
 ];
+
+/// A file while it is read.
+struct Reading<'a> {
+    text: &'a str,
+    place: &'a str,
+    theme: Theme,
+    problems: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn table(&mut self, table: &Table) {
+        // First, for everything else lies over it.
+        if let Some(base) = table.get("base") {
+            match base.as_str().and_then(Theme::named) {
+                Some(theme) => self.theme = theme,
+                None => {
+                    let known = Theme::names().collect::<Vec<_>>().join(", ");
+                    self.problem("base", format!("names no theme (known: {known})"));
+                }
+            }
+        }
+        for (key, value) in table {
+            match (key.as_str(), value) {
+                ("base", _) => {}
+                ("series", Value::Array(names)) => self.series(names),
+                ("styles", Value::Table(styles)) => {
+                    for (role, entry) in styles {
+                        self.style(role, entry);
+                    }
+                }
+                _ => self.problem(key, "is not known here (base, series = [...], [styles])".to_owned()),
+            }
+        }
+    }
+
+    fn series(&mut self, names: &[Value]) {
+        let colors: Result<Vec<Color>, String> =
+            names.iter().map(|name| color(name.as_str().unwrap_or("?"))).collect();
+        match colors {
+            Ok(colors) if colors.is_empty() => self.problem("series", "needs a colour".to_owned()),
+            Ok(colors) => self.theme.series = colors,
+            Err(problem) => self.problem("series", problem),
+        }
+    }
+
+    fn style(&mut self, role: &str, entry: &Value) {
+        let Some((_, place)) = ROLES.iter().find(|(name, _)| *name == role) else {
+            let known = ROLES.map(|(name, _)| name).join(", ");
+            return self.problem(role, format!("is no style (known: {known})"));
+        };
+        let entry: Result<Entry, _> = entry.clone().try_into();
+        let style = entry.map_err(|error| error.message().to_owned()).and_then(|entry| entry.style());
+        match style {
+            Ok(style) => *place(&mut self.theme) = style,
+            Err(problem) => self.problem(role, problem),
+        }
+    }
+
+    fn problem(&mut self, key: &str, problem: String) {
+        let is_about = |line: &str| {
+            let line = line.trim_start_matches(['[', ' ', '"']);
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(['=', ']', '.']))
+        };
+        let line = self.text.lines().position(is_about).map_or(1, |index| index + 1);
+        self.problems.push(format!("{}:{line}: {key}: {problem}", self.place));
+    }
+}
 
 impl Entry {
     fn style(&self) -> Result<Style, String> {
@@ -171,11 +262,11 @@ impl Default for Theme {
     fn default() -> Self {
         let plain = Style::new();
         Theme {
-            dim: plain.fg(Color::DarkGray),
+            dim: plain.add_modifier(Modifier::DIM),
             title: plain.add_modifier(Modifier::BOLD),
-            border: plain.fg(Color::DarkGray),
+            border: plain.add_modifier(Modifier::DIM),
             focus: plain.fg(Color::Cyan),
-            selected: plain.add_modifier(Modifier::REVERSED),
+            selected: bar(plain.add_modifier(Modifier::REVERSED)),
             marked: plain.fg(Color::Magenta),
             key: plain.fg(Color::Cyan),
             good: plain.fg(Color::Green),
@@ -186,43 +277,5 @@ impl Default for Theme {
             series: vec![Color::Cyan, Color::Yellow, Color::Magenta, Color::Green, Color::Blue, Color::Red],
             ..Theme::plain()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_theme_loads_and_the_default_is_the_default() {
-        for name in Theme::names() {
-            let theme = Theme::load(name).unwrap();
-            assert_ne!(theme.selected, theme.text, "{name}: the selected row must stand out");
-        }
-        assert_eq!(Theme::load("default").unwrap(), Theme::default());
-    }
-
-    #[test]
-    fn without_colour_there_is_none() {
-        let theme = Theme::choose("dark", true).unwrap();
-        let mut copy = theme.clone();
-        for (name, place) in ROLES {
-            let style = *place(&mut copy);
-            assert_eq!((style.fg, style.bg), (None, None), "{name}");
-        }
-        assert!(theme.series.iter().all(|color| *color == Color::Reset));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let error = Theme::load("solarised").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "`ui.theme`: there is no theme 'solarised' (known: default, light, dark, mono, colorblind)"
-        );
-        assert!(Theme::read("[styles]\ndimm = {}").unwrap_err().contains("'dimm' is no style"));
-        assert!(
-            Theme::read("[styles]\ndim = { fg = \"gren\" }").unwrap_err().contains("'gren' is no colour")
-        );
     }
 }

@@ -75,7 +75,10 @@ pub async fn changes(shared: &Shared) {
     let mut source = shared.lab.changes();
     loop {
         match source.changed().await {
-            Ok(()) => shared.tell(Event::Changed).await,
+            Ok(()) => {
+                shared.outside.notify_one();
+                shared.tell(Event::Changed).await;
+            }
             Err(error) => {
                 tracing::debug!("no news of changes: {}", error.message);
                 tokio::time::sleep(PAUSE).await;

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::batch::BatchId;
@@ -12,7 +11,7 @@ use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
 use crate::ops::experiment::RunRequest;
-use crate::ops::{News, OpsError, Watcher, batch, experiment};
+use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment};
 
 use super::Shared;
 use super::live::Live;
@@ -24,6 +23,7 @@ use super::reads::failure;
 pub enum Job {
     Launch(PathBuf),
     Retry(BatchId),
+    Resume(BatchId),
     Start(RunForm),
     Rerun(ExperimentId),
 }
@@ -34,6 +34,7 @@ impl Job {
         match write {
             Write::LaunchBatch(path) => Ok(Job::Launch(path)),
             Write::RetryBatch(id) => Ok(Job::Retry(id)),
+            Write::ResumeBatch(id) => Ok(Job::Resume(id)),
             Write::StartRun(form) => Ok(Job::Start(form)),
             Write::Rerun(id) => Ok(Job::Rerun(id)),
             short => Err(Box::new(short)),
@@ -44,6 +45,7 @@ impl Job {
         match self {
             Job::Launch(path) => format!("batch {}", path.file_stem().unwrap_or_default().to_string_lossy()),
             Job::Retry(id) => format!("retry batch {id}"),
+            Job::Resume(id) => format!("resume batch {id}"),
             Job::Start(form) => format!("run {} on {}", form.model, form.dataset),
             Job::Rerun(id) => format!("rerun experiment {id}"),
         }
@@ -74,7 +76,7 @@ impl OwnRuns {
 
 #[derive(Debug)]
 struct Entry {
-    cancel: CancellationToken,
+    stop: Stop,
     batch: Option<BatchId>,
     experiments: HashSet<ExperimentId>,
 }
@@ -86,16 +88,16 @@ impl Jobs {
 
     /// Starts a job and returns at once.
     pub fn begin(&self, shared: &Shared, ticket: Ticket, job: Job) {
-        let cancel = CancellationToken::new();
-        let entry = Entry { cancel: cancel.clone(), batch: None, experiments: HashSet::new() };
+        let stop = Stop::default();
+        let entry = Entry { stop: stop.clone(), batch: None, experiments: HashSet::new() };
         self.running().insert(ticket, entry);
         let (jobs, shared) = (self.clone(), shared.clone());
         self.tasks.spawn(async move {
             let watcher = JobWatcher::new(&jobs, &shared.live, ticket, job.what());
             watcher.update(JobState::Running);
-            let result = carry_out(&shared, job, &watcher, &cancel).await;
+            let result = carry_out(&shared, job, &watcher, &stop).await;
             let state = match &result {
-                _ if cancel.is_cancelled() => JobState::Cancelled,
+                _ if stop.is_stopped() => JobState::Cancelled,
                 Ok(_) if watcher.failed() == 0 => JobState::Completed,
                 _ => JobState::Failed,
             };
@@ -115,38 +117,43 @@ impl Jobs {
         });
     }
 
-    /// Stops what was asked for, if this process works on it; a batch also gives up what it has queued.
+    /// Ends what was asked for, in this process or in another; a batch also gives up what it has queued.
     pub fn cancel(&self, shared: &Shared, ticket: Ticket, what: Cancel) {
-        let (found, batches) = {
+        let batches: Vec<BatchId> = {
             let running = self.running();
-            let hit: Vec<&Entry> = running
-                .iter()
-                .filter(|(job, entry)| match what {
-                    Cancel::Job(wanted) => **job == wanted,
-                    Cancel::Batch(id) => entry.batch == Some(id),
-                    Cancel::Experiment(id) => entry.experiments.contains(&id),
-                })
-                .map(|(_, entry)| entry)
-                .collect();
-            hit.iter().for_each(|entry| entry.cancel.cancel());
-            let batches: Vec<BatchId> = match what {
-                Cancel::Batch(id) => vec![id],
-                _ => hit.iter().filter_map(|entry| entry.batch).collect(),
-            };
-            (!hit.is_empty(), batches)
+            let hit = running.iter().filter(|(job, entry)| match what {
+                Cancel::Job(wanted) => **job == wanted,
+                Cancel::Batch(id) => entry.batch == Some(id),
+                Cancel::Experiment(_) => false,
+            });
+            let stopped = hit.map(|(_, entry)| {
+                entry.stop.cancel();
+                entry.batch
+            });
+            stopped.flatten().collect()
         };
         let shared = shared.clone();
         self.tasks.spawn(async move {
-            let result = withdraw(&shared, found, &batches).await.map_err(|error| failure(&error));
+            let result = match what {
+                Cancel::Experiment(id) => cancel_run(&shared, id).await,
+                Cancel::Batch(id) => cancel_batches(&shared, &[id]).await,
+                Cancel::Job(_) => cancel_batches(&shared, &batches).await,
+            };
+            let result = result.map_err(|error| failure(&error));
             shared.tell(Event::Done { ticket, result }).await;
         });
     }
 
-    /// Tells every job to stop and waits until they have written what they must.
-    pub async fn stop_all(&self) {
-        self.running().values().for_each(|entry| entry.cancel.cancel());
+    /// Breaks off every job, waits until they have written what they must, and puts the trials that ran back into
+    /// their queues.
+    pub async fn leave(&self, shared: &Shared) {
+        let left: Vec<ExperimentId> = self.own.lock().iter().copied().collect();
+        self.running().values().for_each(|entry| entry.stop.leave());
         self.tasks.close();
         self.tasks.wait().await;
+        if let Err(error) = batch::leave(&shared.lab, &left).await {
+            tracing::warn!("what ran stays interrupted: {error}");
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Ticket, Entry>> {
@@ -154,25 +161,28 @@ impl Jobs {
     }
 }
 
-async fn withdraw(shared: &Shared, found: bool, batches: &[BatchId]) -> Result<String, OpsError> {
+async fn cancel_run(shared: &Shared, id: ExperimentId) -> Result<String, OpsError> {
+    let cancelled = experiment::cancel(&shared.lab, id).await?;
+    shared.tell(Event::Experiment(Box::new(cancelled))).await;
+    Ok(format!("Experiment {id} cancelled"))
+}
+
+async fn cancel_batches(shared: &Shared, batches: &[BatchId]) -> Result<String, OpsError> {
     let mut queued = 0;
     for &id in batches {
-        queued += batch::cancel(&shared.lab, id).await?;
+        queued += batch::cancel(&shared.lab, id).await?.queued;
     }
-    match (found, queued) {
-        (false, 0) => Err(OpsError::Invalid(
-            "nothing to cancel: it has ended, or another process works on it".to_owned(),
-        )),
-        (_, 0) => Ok("Cancelling".to_owned()),
-        (_, queued) => Ok(format!("Cancelled, with {queued} that were queued")),
-    }
+    Ok(match queued {
+        0 => "Cancelled".to_owned(),
+        queued => format!("Cancelled, with {queued} that were queued"),
+    })
 }
 
 async fn carry_out(
     shared: &Shared,
     job: Job,
     watcher: &JobWatcher<'_>,
-    cancel: &CancellationToken,
+    stop: &Stop,
 ) -> Result<String, OpsError> {
     let lab = &shared.lab;
     match job {
@@ -181,9 +191,10 @@ async fn carry_out(
             let spec = read
                 .map_err(|error| OpsError::Invalid(format!("reading the batch file: {error}")))?
                 .map_err(|error| OpsError::Invalid(error.to_string()))?;
-            Ok(conclusion(&batch::run(lab, &spec, watcher, cancel).await?))
+            Ok(conclusion(&batch::run(lab, &spec, watcher, stop).await?))
         }
-        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, cancel).await?)),
+        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, stop).await?)),
+        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, watcher, stop).await?)),
         Job::Start(form) => {
             watcher.will_do(u64::from(form.repeat.max(1)));
             let request = RunRequest {
@@ -195,13 +206,13 @@ async fn carry_out(
                 repeat: form.repeat.max(1),
                 ..RunRequest::default()
             };
-            let done = experiment::run(lab, &request, watcher, cancel).await?;
+            let done = experiment::run(lab, &request, watcher, stop).await?;
             let ids: Vec<String> = done.iter().map(|run| format!("{} {}", run.id, run.status)).collect();
             Ok(format!("Experiment {}", ids.join(", ")))
         }
         Job::Rerun(id) => {
             watcher.will_do(1);
-            let run = experiment::rerun(lab, id, watcher, cancel).await?;
+            let run = experiment::rerun(lab, id, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
     }

@@ -17,6 +17,7 @@ mod jobs;
 mod live;
 pub mod protocol;
 mod reads;
+mod reaper;
 mod slots;
 mod writes;
 
@@ -55,6 +56,8 @@ struct Shared {
     live: Arc<Live>,
     /// Wakes the health check: something said a backend is down, or a write succeeded after it was.
     suspicion: Arc<tokio::sync::Notify>,
+    /// Wakes the watch over runs of other processes: they may have begun some.
+    outside: Arc<tokio::sync::Notify>,
 }
 
 impl Shared {
@@ -70,7 +73,8 @@ async fn serve(
     events: mpsc::Sender<Event>,
     logs: Option<mpsc::Receiver<LogLine>>,
 ) {
-    let shared = Shared { lab, events, live: Arc::default(), suspicion: Arc::default() };
+    let shared =
+        Shared { lab, events, live: Arc::default(), suspicion: Arc::default(), outside: Arc::default() };
     let background = CancellationToken::new();
     let tasks = TaskTracker::new();
     spawn_background(&shared, &tasks, &background, logs);
@@ -94,10 +98,10 @@ async fn serve(
         }
     }
 
-    // The dashboard is gone. Writes are finished, jobs told to stop: what they had queued stays queued.
+    // The dashboard is gone. Writes are finished, jobs are left: what they had queued and what ran waits for later.
     drop(slots);
     drop(writer);
-    jobs.stop_all().await;
+    jobs.leave(&shared).await;
     let _ = writing.await;
     background.cancel();
     tasks.close();
@@ -121,8 +125,12 @@ fn spawn_background(
     logs: Option<mpsc::Receiver<LogLine>>,
 ) {
     let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
-    let (pump, watch, feed) = (shared.clone(), shared.clone(), shared.clone());
-    let (stopped_pump, stopped_watch, stopped_feed) = (until(stop), until(stop), until(stop));
+    let (pump, watch, feed, wake) = (shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    let (stopped_pump, stopped_watch, stopped_feed, stopped_wake) =
+        (until(stop), until(stop), until(stop), until(stop));
+    tasks.spawn(async move {
+        tokio::select! { () = reaper::watch(&wake) => {}, () = stopped_wake => {} }
+    });
     tasks.spawn(async move {
         tokio::select! { () = live::pump(&pump) => {}, () = stopped_pump => {} }
     });

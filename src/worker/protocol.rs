@@ -14,6 +14,7 @@ use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
+use crate::domain::window::{Key, Window};
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,7 +134,7 @@ pub struct ExperimentsRead {
     pub filter: String,
     pub sort: Field,
     pub descending: bool,
-    pub offset: u64,
+    pub window: Window,
     pub limit: u64,
     pub with_archived: bool,
 }
@@ -157,6 +158,8 @@ pub enum SearchQuery {
 pub enum Write {
     LaunchBatch(PathBuf),
     RetryBatch(BatchId),
+    /// Goes on where it broke off.
+    ResumeBatch(BatchId),
     StartRun(RunForm),
     Rerun(ExperimentId),
     Edit(Vec<ExperimentId>, Edit),
@@ -239,7 +242,7 @@ pub enum Event {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Experiments { rows: Vec<Experiment>, total: u64, offset: u64 },
+    Experiments(ExperimentRows),
     Detail { experiment: Box<Experiment>, points: Vec<MetricPoint> },
     Documents(Vec<StoredRecord>),
     BatchFiles(Vec<BatchFile>),
@@ -256,6 +259,17 @@ pub enum Answer {
     Ids(Ids),
     Runs { experiments: Vec<Experiment>, curves: Vec<RunCurves> },
     Groups(Groups),
+}
+
+/// A window of the experiments table, where it stands, and how many rows there are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExperimentRows {
+    pub rows: Vec<Experiment>,
+    /// The key of each row.
+    pub keys: Vec<Key>,
+    /// Rows before the first of these.
+    pub position: u64,
+    pub total: u64,
 }
 
 /// A batch file in the picker.

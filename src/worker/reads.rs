@@ -14,7 +14,8 @@ use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, ExperimentsRead, Failure, GroupsRead, IdsRead, Read, SearchQuery, SearchRead,
+    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, GroupsRead, IdsRead, Read, SearchQuery,
+    SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -107,12 +108,17 @@ async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsEr
     let query = ExperimentQuery {
         filter,
         sort: Sort { field: window.sort, descending: window.descending },
-        offset: window.offset,
+        window: window.window,
         limit: window.limit,
         with_archived: window.with_archived,
     };
     let page = experiment::list(lab, &query).await?;
-    Ok(Answer::Experiments { rows: page.rows, total: page.total, offset: window.offset })
+    Ok(Answer::Experiments(ExperimentRows {
+        rows: page.rows,
+        keys: page.keys,
+        position: page.position,
+        total: page.total,
+    }))
 }
 
 async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {

@@ -69,7 +69,11 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
             shared.suspicion.notify_one();
             format!("Databases are ready: {applied} {} applied", plural(applied as u64, "migration"))
         }
-        Write::LaunchBatch(_) | Write::RetryBatch(_) | Write::StartRun(_) | Write::Rerun(_) => {
+        Write::LaunchBatch(_)
+        | Write::RetryBatch(_)
+        | Write::ResumeBatch(_)
+        | Write::StartRun(_)
+        | Write::Rerun(_) => {
             return Err(OpsError::Invalid("runs are jobs and do not wait in line".to_owned()));
         }
     })

@@ -7,6 +7,8 @@ mod architecture;
 mod cli;
 mod compose;
 mod contract;
+mod faults;
 mod pty;
+mod soak;
 mod support;
 mod worker;

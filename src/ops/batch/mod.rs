@@ -1,32 +1,32 @@
 //! Batches: many experiments from one file, run several at once.
 
+mod crew;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
-use futures_util::future::join_all;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::delivery::deliver_in_passing;
-use super::experiment::check_runnable;
+use self::crew::Crew;
+use super::experiment::{self, check_runnable};
 use super::place::Place;
-use super::workflow::{self, Pace};
-use super::{Lab, News, OpsError, Result, Watcher};
+use super::{Lab, News, OpsError, Result, Stop, Watcher, reaper};
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::batch_spec::{BatchSpec, Trial};
-use crate::domain::experiment::{Experiment, NewExperiment, Status};
+use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::spelling;
+use crate::store::ErrorKind;
 use crate::store::experiments::ExperimentQuery;
 
 /// Experiments read at once.
 const PAGE: u64 = 1000;
+
+/// How often a trial is tried that nobody asks for: one that takes its process down with it would do so for ever.
+const TRIES: i32 = 3;
 
 /// A batch with what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,98 +49,43 @@ pub struct BatchFile {
 }
 
 /// Creates a batch and runs it to its end.
-pub async fn run(
-    lab: &Lab,
-    spec: &BatchSpec,
-    watcher: &dyn Watcher,
-    cancel: &CancellationToken,
-) -> Result<BatchReport> {
+pub async fn run(lab: &Lab, spec: &BatchSpec, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     let batch = create(lab, spec).await?;
     watcher.saw(News::Batch(batch.clone()));
-    drain(lab, batch.id, watcher, cancel).await
+    drain(lab, batch.id, watcher, stop).await
 }
 
-/// Claims and runs what is queued in a batch, as many at once as the batch says. When `cancel` fires, what runs is
-/// cancelled and what is queued stays queued: [`cancel`] withdraws it.
-pub async fn drain(
-    lab: &Lab,
-    id: BatchId,
-    watcher: &dyn Watcher,
-    cancel: &CancellationToken,
-) -> Result<BatchReport> {
+/// Claims and runs what is queued in a batch, as many at once as the batch says. When it is stopped, what runs becomes
+/// `cancelled` or `interrupted`, and what is queued stays queued: [`cancel`] withdraws it.
+pub async fn drain(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     let batch = lab.queue.batch(id).await?;
-    let crew = Crew { lab, batch: &batch, watcher, cancel, broken: Mutex::new(None) };
-    let lanes = join_all((0..batch.parallel.max(1)).map(|_| crew.lane()));
-    tokio::join!(lanes, deliver_in_passing(lab, watcher));
-    match crew.broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => show(lab, id).await,
-    }
+    let parallel = batch.parallel;
+    let crew = Crew::new(lab, Some(id), watcher, stop);
+    crew.know(batch);
+    crew.work(parallel).await?;
+    let report = show(lab, id).await?;
+    watcher.saw(News::Batch(report.batch.clone()));
+    Ok(report)
 }
 
-/// Several lanes that take from one queue.
-struct Crew<'a> {
-    lab: &'a Lab,
-    batch: &'a Batch,
-    watcher: &'a dyn Watcher,
-    cancel: &'a CancellationToken,
-    /// The first error that kept a lane from going on; the others end their runs and stop as well.
-    broken: Mutex<Option<OpsError>>,
+/// Runs whatever is queued, of any batch, `parallel` at once, until nothing is; says how many ended. Trials whose
+/// process died or was left are taken up again first.
+pub async fn work(lab: &Lab, parallel: u32, watcher: &dyn Watcher, stop: &Stop) -> Result<u64> {
+    reaper::reap(lab).await?;
+    let interrupted = interrupted(lab, None).await?;
+    lab.queue.requeue(&interrupted).await?;
+    let crew = Crew::new(lab, None, watcher, stop);
+    crew.work(parallel).await
 }
 
-impl Crew<'_> {
-    async fn lane(&self) {
-        while !self.cancel.is_cancelled() && !self.is_broken() {
-            match self.next().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-                    broken.get_or_insert(error);
-                }
-            }
-        }
-    }
-
-    fn is_broken(&self) -> bool {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// Claims and runs one; false when the queue is empty.
-    async fn next(&self) -> Result<bool> {
-        let worker = &self.lab.place().worker;
-        let Some(experiment) = self.lab.queue.claim(self.batch.id, worker).await? else {
-            return Ok(false);
-        };
-        let (model, dataset) = (experiment.model_type.clone(), experiment.dataset.clone());
-        self.watcher.saw(News::Starting { model, dataset });
-        self.tell_counts().await;
-        let pace = pace(self.lab, self.batch);
-        workflow::execute(self.lab, experiment, pace, self.watcher, self.cancel).await?;
-        self.tell_counts().await;
-        Ok(true)
-    }
-
-    async fn tell_counts(&self) {
-        match self.lab.queue.batch(self.batch.id).await {
-            Ok(batch) => self.watcher.saw(News::Batch(batch)),
-            Err(error) => {
-                let text = format!("How far batch {} is could not be read. {error}", self.batch.id);
-                self.watcher.saw(News::Warning { id: None, text });
-            }
-        }
-    }
-}
-
-/// What the batch says, and the settings where it is silent.
-fn pace(lab: &Lab, batch: &Batch) -> Pace {
-    let said = |key: &str| batch.spec.get(key).and_then(Value::as_u64);
-    Pace {
-        steps: said("steps")
-            .and_then(|steps| u32::try_from(steps).ok())
-            .unwrap_or(lab.settings.simulate.steps),
-        delay_ms: said("delay_ms").unwrap_or(lab.settings.simulate.delay_ms),
-    }
+/// Trials that were interrupted, of one batch or of any, as far as they may be tried again without being asked for.
+async fn interrupted(lab: &Lab, of: Option<BatchId>) -> Result<Vec<ExperimentId>> {
+    let status = Literal::Text(Status::Interrupted.as_str().to_owned());
+    let mut filter = vec![equal(Field::Status, status)];
+    filter.extend(of.map(|id| equal(Field::Batch, Literal::Number(id as f64))));
+    let runs = all(lab, Filter::And(filter)).await?;
+    let fit = runs.iter().filter(|run| run.batch_id.is_some() && (of.is_some() || run.attempt < TRIES));
+    Ok(fit.map(|run| run.id).collect())
 }
 
 /// Newest first.
@@ -157,11 +102,14 @@ pub async fn show(lab: &Lab, id: BatchId) -> Result<BatchReport> {
 }
 
 async fn experiments_of(lab: &Lab, id: BatchId) -> Result<Vec<Experiment>> {
-    let filter = Filter::Compare {
-        field: Field::Batch,
-        comparison: Comparison::Equal,
-        with: Operand::Literal(Literal::Number(id as f64)),
-    };
+    all(lab, equal(Field::Batch, Literal::Number(id as f64))).await
+}
+
+fn equal(field: Field, literal: Literal) -> Filter {
+    Filter::Compare { field, comparison: Comparison::Equal, with: Operand::Literal(literal) }
+}
+
+async fn all(lab: &Lab, filter: Filter) -> Result<Vec<Experiment>> {
     let mut query = ExperimentQuery {
         filter: Some(filter),
         limit: PAGE,
@@ -171,11 +119,11 @@ async fn experiments_of(lab: &Lab, id: BatchId) -> Result<Vec<Experiment>> {
     let mut experiments = Vec::new();
     loop {
         let page = lab.experiments.list(&query).await?;
-        let last = page.rows.len() as u64;
+        let next = page.next().filter(|_| page.rows.len() as u64 == PAGE);
         experiments.extend(page.rows);
-        query.offset += last;
-        if last < PAGE {
-            return Ok(experiments);
+        match next {
+            Some(next) => query.window = next,
+            None => return Ok(experiments),
         }
     }
 }
@@ -197,29 +145,65 @@ fn best<'a>(batch: &Batch, experiments: &'a [Experiment]) -> Option<&'a Experime
     best.map(|(experiment, _)| experiment)
 }
 
-/// Withdraws what is still queued; says how many. What runs is ended by whoever runs it.
-pub async fn cancel(lab: &Lab, id: BatchId) -> Result<u64> {
-    lab.queue.batch(id).await?;
-    Ok(lab.queue.withdraw(id).await?)
+/// What cancelling a batch ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    pub queued: u64,
+    pub running: u64,
+}
+
+/// Withdraws what is still queued, and ends what runs, wherever it runs.
+pub async fn cancel(lab: &Lab, id: BatchId) -> Result<Cancelled> {
+    let queued = lab.queue.withdraw(id).await?;
+    let running = Literal::Text(Status::Running.as_str().to_owned());
+    let filter =
+        Filter::And(vec![equal(Field::Batch, Literal::Number(id as f64)), equal(Field::Status, running)]);
+    let mut ended = 0;
+    for run in all(lab, filter).await? {
+        match experiment::cancel(lab, run.id).await {
+            Ok(_) => ended += 1,
+            // It came to its end meanwhile.
+            Err(OpsError::Invalid(_)) => {}
+            Err(OpsError::Store(error)) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Cancelled { queued, running: ended })
 }
 
 /// Puts failed, cancelled and interrupted trials back into the queue and runs what is queued.
-pub async fn retry(
-    lab: &Lab,
-    id: BatchId,
-    watcher: &dyn Watcher,
-    cancel: &CancellationToken,
-) -> Result<BatchReport> {
+pub async fn retry(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
+    reaper::reap(lab).await?;
     let again = experiments_of(lab, id).await?;
     let again: Vec<_> = again
         .iter()
         .filter(|experiment| experiment.status.is_retryable())
         .map(|experiment| experiment.id)
         .collect();
-    if !again.is_empty() {
-        lab.queue.requeue(&again).await?;
+    lab.queue.requeue(&again).await?;
+    drain(lab, id, watcher, stop).await
+}
+
+/// Goes on where a batch broke off: puts interrupted trials back into the queue and runs what is queued. What failed or
+/// was cancelled stays as it is.
+pub async fn resume(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
+    lab.queue.batch(id).await?;
+    reaper::reap(lab).await?;
+    let again = interrupted(lab, Some(id)).await?;
+    lab.queue.requeue(&again).await?;
+    drain(lab, id, watcher, stop).await
+}
+
+/// Puts trials that this process left back into the queue, for whoever comes next; says how many.
+pub async fn leave(lab: &Lab, left: &[ExperimentId]) -> Result<u64> {
+    let mut trials = Vec::new();
+    for &id in left {
+        let run = lab.experiments.get(id).await?;
+        if run.status == Status::Interrupted && run.batch_id.is_some() {
+            trials.push(id);
+        }
     }
-    drain(lab, id, watcher, cancel).await
+    Ok(lab.queue.requeue(&trials).await?.len() as u64)
 }
 
 /// Stores a batch and its trials, queued. Nothing runs yet.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio_util::sync::CancellationToken;
+use crate::ops::Stop;
 
 use super::*;
 use crate::ops::news::Nobody;
@@ -42,7 +42,7 @@ impl Watcher for Gauge {
 async fn a_batch_runs_as_many_at_once_as_it_says() {
     let (bench, gauge) = (Bench::embedded(), Gauge::default());
     let spec = spec("parallel = 3\ndelay_ms = 5");
-    let report = run(&bench.lab, &spec, &gauge, &CancellationToken::new()).await.unwrap();
+    let report = run(&bench.lab, &spec, &gauge, &Stop::default()).await.unwrap();
     assert_eq!(gauge.most.load(Ordering::SeqCst), 3);
     assert_eq!((report.batch.counts.completed, report.batch.counts.total()), (6, 6));
     let trials: Vec<_> = report.experiments.iter().map(|experiment| experiment.trial).collect();
@@ -50,7 +50,7 @@ async fn a_batch_runs_as_many_at_once_as_it_says() {
     let points = crate::ops::experiment::detail(&bench.lab, report.experiments[0].id).await.unwrap().points;
     assert_eq!(points.iter().filter(|point| point.name == "accuracy").count(), 4, "the batch's own steps");
 
-    let (other, token) = (Bench::embedded(), CancellationToken::new());
+    let (other, token) = (Bench::embedded(), Stop::default());
     let alone = run(&other.lab, &self::spec("parallel = 1"), &Nobody, &token).await.unwrap();
     let results = |report: &BatchReport| {
         report.experiments.iter().map(|experiment| experiment.results.clone()).collect::<Vec<_>>()
@@ -61,7 +61,7 @@ async fn a_batch_runs_as_many_at_once_as_it_says() {
 #[tokio::test]
 async fn the_best_follows_the_objective() {
     let bench = Bench::embedded();
-    let token = CancellationToken::new();
+    let token = Stop::default();
     let report = run(&bench.lab, &spec("parallel = 2"), &Nobody, &token).await.unwrap();
     let best = report.best.unwrap();
     let accuracy = |experiment: &Experiment| experiment.figures.accuracy.unwrap();
@@ -77,7 +77,7 @@ async fn the_best_follows_the_objective() {
 #[tokio::test]
 async fn counts_are_told_as_they_move() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    run(&bench.lab, &spec("parallel = 2"), &witness, &CancellationToken::new()).await.unwrap();
+    run(&bench.lab, &spec("parallel = 2"), &witness, &Stop::default()).await.unwrap();
     let counts: Vec<_> = witness
         .all()
         .into_iter()
@@ -94,7 +94,7 @@ async fn counts_are_told_as_they_move() {
 #[tokio::test]
 async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    let token = CancellationToken::new();
+    let token = Stop::default();
     let spec = spec("parallel = 2\ndelay_ms = 300");
     let running = run(&bench.lab, &spec, &witness, &token);
     let interrupting = async {
@@ -105,11 +105,15 @@ async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
     let counts = report.unwrap().batch.counts;
     assert_eq!((counts.cancelled, counts.queued, counts.running), (2, 4, 0));
 
-    assert_eq!(cancel(&bench.lab, 1).await.unwrap(), 4, "withdrawn only when asked");
+    assert_eq!(
+        cancel(&bench.lab, 1).await.unwrap(),
+        Cancelled { queued: 4, running: 0 },
+        "withdrawn only when asked"
+    );
     bench
         .store
         .change(1, |experiment| experiment.parameters.insert("delay".to_owned(), 0.into()).map_or((), drop));
-    let fresh = CancellationToken::new();
+    let fresh = Stop::default();
     let report = drain(&bench.lab, 1, &witness, &fresh).await.unwrap();
     assert_eq!(report.batch.counts.cancelled, 6, "nothing is left to claim");
 }
@@ -117,7 +121,7 @@ async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
 #[tokio::test]
 async fn a_retry_runs_what_failed_and_leaves_what_completed() {
     let bench = Bench::embedded();
-    let token = CancellationToken::new();
+    let token = Stop::default();
     run(&bench.lab, &spec("parallel = 3"), &Nobody, &token).await.unwrap();
     let before = bench.store.experiments();
     bench.store.change(2, |experiment| experiment.status = Status::Failed);
@@ -137,7 +141,7 @@ async fn a_retry_runs_what_failed_and_leaves_what_completed() {
 async fn a_store_that_breaks_ends_the_batch_with_its_error() {
     let bench = Bench::embedded();
     bench.store.finish_fails.set(crate::ops::tests::FOREVER);
-    let error = run(&bench.lab, &spec("parallel = 2"), &Nobody, &CancellationToken::new()).await.unwrap_err();
+    let error = run(&bench.lab, &spec("parallel = 2"), &Nobody, &Stop::default()).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
     let queued = bench.store.experiments().iter().filter(|one| one.status == Status::Queued).count();
     assert_eq!(queued, 4, "the lanes stop after their own run");

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use super::Fault;
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
-use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Outcome, Status};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
-use crate::store::experiments::{ExperimentPage, ExperimentQuery, ExperimentStore};
+use crate::domain::window::{Key, Window};
+use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
-use crate::store::queue::BatchQueue;
+use crate::store::queue::{BatchQueue, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -33,10 +34,14 @@ struct Tables {
 pub(crate) struct FakeStore {
     tables: Mutex<Tables>,
     keeps_performance: bool,
+    /// How many entries each commit had.
+    pub commits: Mutex<Vec<usize>>,
     pub finish_fails: Fault,
     /// The result is stored, but its answer gets lost.
     pub finish_answer_is_lost: Fault,
     pub record_fails: Fault,
+    /// What has points in it fails, and will fail again.
+    pub points_are_refused: Fault,
     pub list_fails: Fault,
 }
 
@@ -45,9 +50,11 @@ impl FakeStore {
         FakeStore {
             tables: Mutex::default(),
             keeps_performance,
+            commits: Mutex::default(),
             finish_fails: Fault::default(),
             finish_answer_is_lost: Fault::default(),
             record_fails: Fault::default(),
+            points_are_refused: Fault::default(),
             list_fails: Fault::default(),
         }
     }
@@ -117,6 +124,20 @@ impl Tables {
         }
     }
 
+    fn enter(&mut self, entry: &Entry) -> Result<Option<Experiment>> {
+        let experiment = self.current(entry.id, entry.attempt)?;
+        let finished = entry.outcome.as_ref().map(|outcome| {
+            experiment.status = outcome.status;
+            experiment.results = outcome.results.clone();
+            experiment.figures = Figures::from_results(&outcome.results);
+            experiment.error = outcome.error.clone();
+            experiment.finished_at = outcome.finished_at.or_else(|| Some(Timestamp::now()));
+            experiment.clone()
+        });
+        self.points.entry(entry.id).or_default().extend_from_slice(&entry.points);
+        Ok(finished)
+    }
+
     fn batch(&self, id: BatchId) -> Result<Batch> {
         let mut batch =
             self.batches.get(&id).cloned().ok_or_else(|| error(ErrorKind::NotFound, "no batch"))?;
@@ -177,38 +198,39 @@ impl ExperimentStore for FakeStore {
             }
         }
         let total = rows.len() as u64;
-        let rows = rows.into_iter().skip(query.offset as usize).take(query.limit as usize).collect();
-        Ok(ExperimentPage { rows, total })
+        let position = match &query.window {
+            Window::First => 0,
+            Window::After(key) => rows.iter().take_while(|row| row.id >= key.id).count(),
+            other => panic!("nobody asks for {other:?}"),
+        };
+        let rows: Vec<_> = rows.into_iter().skip(position).take(query.limit as usize).collect();
+        let keys = rows.iter().map(|row| Key::of_id(row.id)).collect();
+        Ok(ExperimentPage { rows, keys, position: position as u64, total })
     }
 
-    async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()> {
-        self.record_fails.check(Backend::Postgres, "recording points")?;
-        let mut tables = self.tables.lock().unwrap();
-        tables.current(id, attempt)?;
-        tables.points.entry(id).or_default().extend_from_slice(points);
-        Ok(())
+    async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>> {
+        match entries.iter().any(|entry| entry.outcome.is_some()) {
+            true => self.finish_fails.check(Backend::Postgres, "finishing")?,
+            false => self.record_fails.check(Backend::Postgres, "recording points")?,
+        }
+        if entries.iter().any(|entry| !entry.points.is_empty()) {
+            self.points_are_refused
+                .check(Backend::Postgres, "writing points")
+                .map_err(|refused| error(ErrorKind::Invalid, refused.message))?;
+        }
+        let answers = {
+            let mut tables = self.tables.lock().unwrap();
+            self.commits.lock().unwrap().push(entries.len());
+            entries.iter().map(|entry| tables.enter(entry)).collect()
+        };
+        self.finish_answer_is_lost.check(Backend::Postgres, "finishing")?;
+        Ok(answers)
     }
 
     async fn points(&self, id: ExperimentId) -> Result<Vec<MetricPoint>> {
         let mut points = self.tables.lock().unwrap().points.get(&id).cloned().unwrap_or_default();
         points.sort_by(|a, b| (&a.name, a.step).cmp(&(&b.name, b.step)));
         Ok(points)
-    }
-
-    async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
-        self.finish_fails.check(Backend::Postgres, "finishing")?;
-        let finished = {
-            let mut tables = self.tables.lock().unwrap();
-            let experiment = tables.current(id, attempt)?;
-            experiment.status = outcome.status;
-            experiment.results = outcome.results.clone();
-            experiment.figures = Figures::from_results(&outcome.results);
-            experiment.error = outcome.error.clone();
-            experiment.finished_at = outcome.finished_at.or_else(|| Some(Timestamp::now()));
-            experiment.clone()
-        };
-        self.finish_answer_is_lost.check(Backend::Postgres, "finishing")?;
-        Ok(finished)
     }
 
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
@@ -300,22 +322,30 @@ impl BatchQueue for FakeStore {
         tables.batches.keys().rev().take(limit as usize).map(|&id| tables.batch(id)).collect()
     }
 
-    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
+    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
         let mut tables = self.tables.lock().unwrap();
-        let queued = tables
+        let mut queued: Vec<&mut Experiment> = tables
             .experiments
             .values_mut()
-            .filter(|experiment| experiment.batch_id == Some(id) && experiment.status == Status::Queued);
-        Ok(queued.min_by_key(|experiment| experiment.trial).map(|experiment| {
-            experiment.status = Status::Running;
-            experiment.worker = Some(worker.to_owned());
-            experiment.started_at = Some(Timestamp::now());
-            experiment.clone()
-        }))
+            .filter(|run| run.batch_id.is_some() && (from.is_none() || run.batch_id == from))
+            .filter(|run| run.status == Status::Queued)
+            .collect();
+        queued.sort_by_key(|run| (from.and(run.trial), run.id));
+        Ok(queued
+            .into_iter()
+            .take(limit as usize)
+            .map(|experiment| {
+                experiment.status = Status::Running;
+                experiment.worker = Some(worker.to_owned());
+                experiment.started_at = Some(Timestamp::now());
+                experiment.clone()
+            })
+            .collect())
     }
 
     async fn withdraw(&self, id: BatchId) -> Result<u64> {
         let mut tables = self.tables.lock().unwrap();
+        tables.batch(id)?;
         let mut count = 0;
         for experiment in tables.experiments.values_mut() {
             if experiment.batch_id == Some(id) && experiment.status == Status::Queued {
@@ -339,6 +369,46 @@ impl BatchQueue for FakeStore {
             }
         }
         Ok(queued)
+    }
+
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
+        let mut tables = self.tables.lock().unwrap();
+        let mut alive = Vec::new();
+        for run in tables.experiments.values_mut() {
+            let theirs = run.worker.as_deref() == Some(worker) && run.status == Status::Running;
+            if ids.contains(&run.id) && theirs {
+                run.heartbeat_at = Some(Timestamp::now());
+                alive.push(run.id);
+            }
+        }
+        Ok(alive)
+    }
+
+    async fn under_way(&self) -> Result<Vec<UnderWay>> {
+        let running = |run: Experiment| {
+            let worker = run.worker.filter(|_| run.status == Status::Running)?;
+            let last = run.heartbeat_at.or(run.started_at).unwrap_or(run.created_at);
+            let silent = Timestamp::now().duration_since(last).unsigned_abs();
+            Some(UnderWay { id: run.id, attempt: run.attempt, worker, silent })
+        };
+        Ok(self.experiments().into_iter().filter_map(running).collect())
+    }
+
+    async fn interrupt(&self, dead: &[UnderWay], why: &str) -> Result<Vec<Experiment>> {
+        let mut tables = self.tables.lock().unwrap();
+        let mut interrupted = Vec::new();
+        for run in dead {
+            let experiment = tables.get(run.id)?;
+            if experiment.status == Status::Running
+                && experiment.attempt == run.attempt
+                && experiment.worker.as_ref() == Some(&run.worker)
+            {
+                experiment.status = Status::Interrupted;
+                experiment.error = Some(why.to_owned());
+                interrupted.push(experiment.clone());
+            }
+        }
+        Ok(interrupted)
     }
 }
 

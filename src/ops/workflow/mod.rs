@@ -12,17 +12,18 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival};
-use super::{Lab, News, Result, Watcher};
+use super::{Lab, News, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
+use crate::domain::metric::MetricPoint;
 use crate::domain::performance::PerformanceRow;
 use crate::runner::{self, Job, RunError};
+use crate::store::experiments::Entry;
 use crate::store::outbox::NewDelivery;
 use crate::store::{ErrorKind, StoreError};
 
@@ -48,19 +49,19 @@ pub(crate) async fn execute(
     experiment: Experiment,
     pace: Pace,
     watcher: &dyn Watcher,
-    cancel: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Experiment> {
     watcher.saw(News::Created(Box::new(experiment.clone())));
-    let finished = match run(lab, &experiment, pace, watcher, cancel).await {
+    let finished = match run(lab, &experiment, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
-        Ran::Ended(outcome, course) => {
+        Ran::Ended(outcome, course, rest) => {
             let finished = preview(&experiment, &outcome);
             let mut postponed = false;
             if outcome.status == Status::Completed {
                 postponed = put_documents(lab, &finished, &course, watcher).await;
                 put_performance(lab, &finished, watcher).await;
             }
-            let finished = finish(lab, &experiment, &outcome, watcher).await?;
+            let finished = finish(lab, &experiment, outcome, rest, watcher).await?;
             if !postponed {
                 delivery::deliver_in_passing(lab, watcher).await;
             }
@@ -73,34 +74,29 @@ pub(crate) async fn execute(
 
 /// How a runner left us.
 enum Ran {
-    Ended(Outcome, Course),
+    /// With the points that are not stored yet.
+    Ended(Outcome, Course, Vec<MetricPoint>),
     /// Somebody else ended this attempt, or began a later one.
     Overtaken,
 }
 
-async fn run(
-    lab: &Lab,
-    experiment: &Experiment,
-    pace: Pace,
-    watcher: &dyn Watcher,
-    cancel: &CancellationToken,
-) -> Ran {
+async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watcher, stop: &Stop) -> Ran {
     let runner = match runner::by_name(&experiment.runner) {
         Ok(runner) => runner,
-        Err(unknown) => return Ran::Ended(outcome(Err(unknown)), Course::default()),
+        Err(unknown) => return Ran::Ended(outcome(Err(unknown), stop), Course::default(), Vec::new()),
     };
     let job = job(experiment, pace);
     let (sink, reports) = mpsc::channel(REPORTS);
-    let stop = cancel.child_token();
+    let cancel = stop.child();
     // Whoever drops this workflow stops the runner with it.
-    let _stop_with_us = stop.clone().drop_guard();
+    let _stop_with_us = cancel.clone().drop_guard();
     let task = tokio::spawn({
-        let stop = stop.clone();
-        async move { runner.run(&job, &sink, &stop).await }
+        let cancel = cancel.clone();
+        async move { runner.run(&job, &sink, &cancel).await }
     });
     let mut recorder = Recorder::new(lab, experiment, watcher);
-    if let Err(Overtaken) = recorder.record(reports, cancel).await {
-        stop.cancel();
+    if let Err(Overtaken) = recorder.record(reports, stop).await {
+        cancel.cancel();
         // What the runner says now is of no use: its attempt is over.
         drop(task.await);
         return Ran::Overtaken;
@@ -109,7 +105,8 @@ async fn run(
         Ok(ended) => ended,
         Err(panic) => Err(RunError::Failed(format!("the runner '{}' broke off: {panic}", runner.name()))),
     };
-    Ran::Ended(outcome(ended), recorder.into_course())
+    let (course, rest) = recorder.into_course();
+    Ran::Ended(outcome(ended, stop), course, rest)
 }
 
 fn job(experiment: &Experiment, pace: Pace) -> Job {
@@ -125,10 +122,10 @@ fn job(experiment: &Experiment, pace: Pace) -> Job {
     }
 }
 
-fn outcome(ended: Result<Map<String, Value>, RunError>) -> Outcome {
+fn outcome(ended: Result<Map<String, Value>, RunError>, stop: &Stop) -> Outcome {
     let (status, results, error) = match ended {
         Ok(results) => (Status::Completed, results, None),
-        Err(RunError::Cancelled) => (Status::Cancelled, Map::new(), None),
+        Err(RunError::Cancelled) => (stop.status(), Map::new(), None),
         Err(RunError::Failed(why)) => (Status::Failed, Map::new(), Some(why)),
     };
     Outcome { status, results, error, finished_at: Some(now()) }
@@ -195,15 +192,41 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
     }
 }
 
-/// Commits the result, patiently: it is the one thing that must not be lost.
+/// Commits the result with the last points: it is the one thing that must not be lost. Points that the store refuses
+/// are told as lost, and the result is stored without them.
 async fn finish(
     lab: &Lab,
     experiment: &Experiment,
-    outcome: &Outcome,
+    outcome: Outcome,
+    points: Vec<MetricPoint>,
     watcher: &dyn Watcher,
 ) -> Result<Experiment> {
     let id = experiment.id;
-    let attempt = || lab.experiments.finish(id, experiment.attempt, outcome);
+    let mut entry = Entry { id, attempt: experiment.attempt, points, outcome: Some(outcome) };
+    let mut stored = put_end(lab, &entry, watcher).await;
+    if let Err(error) = &stored
+        && !error.is_transient()
+        && !entry.points.is_empty()
+    {
+        let lost = std::mem::take(&mut entry.points).len();
+        let text = format!("{lost} points of experiment {id} were not stored. {error}");
+        watcher.saw(News::Warning { id: Some(id), text });
+        stored = put_end(lab, &entry, watcher).await;
+    }
+    let stored = stored.map_err(|error| error.doing(format!("storing the result of experiment {id}")))?;
+    if !is_ours(&stored, &entry) {
+        return overtaken(lab, experiment, watcher).await;
+    }
+    if !entry.points.is_empty() {
+        watcher.saw(News::Points { id, points: entry.points });
+    }
+    Ok(stored)
+}
+
+/// One commit, patiently; the experiment as it stands afterwards, ended by us or by somebody else.
+async fn put_end(lab: &Lab, entry: &Entry, watcher: &dyn Watcher) -> Result<Experiment, StoreError> {
+    let id = entry.id;
+    let attempt = || lab.entries.put(entry.clone());
     let mut tries = 0_u32;
     let result = attempt
         .retry(back_off(lab.patience))
@@ -217,29 +240,30 @@ async fn finish(
         })
         .await;
     match result {
-        Ok(finished) => Ok(finished),
-        Err(error) if error.kind == ErrorKind::Conflict => {
-            let stored = lab.experiments.get(id).await?;
-            // The answer to an earlier try was lost, not the try.
-            if is_ours(&stored, experiment, outcome) {
-                return Ok(stored);
-            }
-            overtaken(lab, experiment, watcher).await
-        }
-        Err(error) => Err(error.doing(format!("storing the result of experiment {id}")).into()),
+        Ok(Some(finished)) => Ok(finished),
+        Ok(None) => lab.experiments.get(id).await,
+        // Somebody else was faster, or the answer to an earlier try was lost and not the try.
+        Err(error) if error.kind == ErrorKind::Conflict => lab.experiments.get(id).await,
+        Err(error) => Err(error),
     }
 }
 
-fn is_ours(stored: &Experiment, experiment: &Experiment, outcome: &Outcome) -> bool {
-    stored.attempt == experiment.attempt
-        && stored.status == outcome.status
-        && stored.finished_at == outcome.finished_at
+fn is_ours(stored: &Experiment, entry: &Entry) -> bool {
+    entry.outcome.as_ref().is_some_and(|outcome| {
+        stored.attempt == entry.attempt
+            && stored.status == outcome.status
+            && stored.finished_at == outcome.finished_at
+    })
 }
 
 /// This attempt is not the current one any more: what the store holds is the truth.
 async fn overtaken(lab: &Lab, experiment: &Experiment, watcher: &dyn Watcher) -> Result<Experiment> {
     let id = experiment.id;
     let stored = lab.experiments.get(id).await?;
+    if stored.status == Status::Cancelled && stored.attempt == experiment.attempt {
+        // Somebody wanted that.
+        return Ok(stored);
+    }
     let text = format!(
         "Attempt {} of experiment {id} was ended from elsewhere (now {}, attempt {}): its result is dropped.",
         experiment.attempt, stored.status, stored.attempt
@@ -250,7 +274,7 @@ async fn overtaken(lab: &Lab, experiment: &Experiment, watcher: &dyn Watcher) ->
 }
 
 /// Tries again after 50 ms, then twice as long each time up to two seconds, for at most `patience` in all.
-fn back_off(patience: Duration) -> ExponentialBuilder {
+pub(super) fn back_off(patience: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50).min(patience))
         .with_max_delay(Duration::from_secs(2))

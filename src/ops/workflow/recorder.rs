@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use backon::Retryable;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::course::Course;
 use crate::domain::experiment::Experiment;
 use crate::domain::metric::MetricPoint;
-use crate::ops::{Lab, News, Watcher};
+use crate::ops::reaper::BEAT;
+use crate::ops::{Lab, News, Stop, Watcher};
 use crate::runner::Report;
-use crate::store::{ErrorKind, StoreError};
+use crate::store::ErrorKind;
+use crate::store::experiments::Entry;
 
 /// Points that are stored in one go.
 const BATCH: usize = 256;
@@ -55,18 +55,21 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    pub(super) fn into_course(self) -> Course {
-        self.course
+    /// The course of the run, and the points that are not stored yet: they go with its end.
+    pub(super) fn into_course(self) -> (Course, Vec<MetricPoint>) {
+        (self.course, self.waiting)
     }
 
-    /// Stores what comes until the runner hangs up. A store that is down is tried again and again; points it has not
-    /// taken some time after the end are told as lost.
+    /// Stores what comes until the runner hangs up, and says now and then that the run lives. A store that is down is
+    /// tried again and again.
     pub(super) async fn record(
         &mut self,
         mut reports: mpsc::Receiver<Report>,
-        cancel: &CancellationToken,
+        stop: &Stop,
     ) -> Result<(), Overtaken> {
         let mut cancelled = false;
+        let mut beat = interval_at(Instant::now() + BEAT, BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // A cancelled runner must get rid of what it has in hand before it can stop.
             let room = self.waiting.len() < HELD || cancelled;
@@ -79,10 +82,24 @@ impl<'a> Recorder<'a> {
                     Some(Report::Step { step, metrics }) => self.take(step, metrics).await?,
                 },
                 () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
-                () = cancel.cancelled(), if !cancelled => cancelled = true,
+                _ = beat.tick() => self.beat().await?,
+                () = stop.stopped(), if !cancelled => cancelled = true,
             }
         }
-        self.store_the_rest().await
+        Ok(())
+    }
+
+    /// A beat that is missed is made up for by the next.
+    async fn beat(&self) -> Result<(), Overtaken> {
+        let (id, worker) = (self.experiment.id, &self.lab.place().worker);
+        match self.lab.queue.beat(&[id], worker).await {
+            Ok(alive) if alive.contains(&id) => Ok(()),
+            Ok(_) => Err(Overtaken),
+            Err(error) => {
+                tracing::debug!("experiment {id}: {}", error.message);
+                Ok(())
+            }
+        }
     }
 
     async fn take(&mut self, step: i64, metrics: Vec<(String, f64)>) -> Result<(), Overtaken> {
@@ -100,8 +117,9 @@ impl<'a> Recorder<'a> {
     /// One try. What could not be stored waits on.
     async fn store(&mut self) -> Result<(), Overtaken> {
         let (id, attempt) = (self.experiment.id, self.experiment.attempt);
-        match self.lab.experiments.record(id, attempt, &self.waiting).await {
-            Ok(()) => {
+        let entry = Entry { id, attempt, points: self.waiting.clone(), outcome: None };
+        match self.lab.entries.put(entry).await {
+            Ok(_) => {
                 self.down = false;
                 self.watcher.saw(News::Points { id, points: std::mem::take(&mut self.waiting) });
                 Ok(())
@@ -118,26 +136,5 @@ impl<'a> Recorder<'a> {
                 Ok(())
             }
         }
-    }
-
-    /// The last points, patiently.
-    async fn store_the_rest(&mut self) -> Result<(), Overtaken> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let (id, attempt) = (self.experiment.id, self.experiment.attempt);
-        let points = std::mem::take(&mut self.waiting);
-        let write = || self.lab.experiments.record(id, attempt, &points);
-        let written = write.retry(super::back_off(self.lab.patience)).when(StoreError::is_transient).await;
-        match written {
-            Ok(()) => self.watcher.saw(News::Points { id, points }),
-            Err(error) if error.kind == ErrorKind::Conflict => return Err(Overtaken),
-            Err(error) => {
-                let lost = points.len();
-                let text = format!("{lost} points of experiment {id} were not stored. {error}");
-                self.watcher.saw(News::Warning { id: Some(id), text });
-            }
-        }
-        Ok(())
     }
 }

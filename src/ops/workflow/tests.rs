@@ -1,7 +1,7 @@
 //! How the workflow behaves, above all when something fails.
 
+use crate::ops::Stop;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::domain::experiment::{Experiment, Status};
 use crate::ops::experiment::{RunRequest, detail, documents_of, rerun, run};
@@ -20,8 +20,11 @@ fn request() -> RunRequest {
     }
 }
 
+/// Ten steps of three metrics.
+const POINTS: usize = 30;
+
 async fn run_one(bench: &Bench, witness: &Witness) -> Experiment {
-    let mut runs = run(&bench.lab, &request(), witness, &CancellationToken::new()).await.unwrap();
+    let mut runs = run(&bench.lab, &request(), witness, &Stop::default()).await.unwrap();
     assert_eq!(runs.len(), 1);
     runs.remove(0)
 }
@@ -54,7 +57,8 @@ async fn a_run_is_stored_in_all_its_parts() {
 
     let mut kinds: Vec<_> = witness.all().iter().map(kind).collect();
     kinds.dedup();
-    assert_eq!(kinds, ["starting", "created", "points", "documents", "finished"]);
+    // The last points are stored with the end.
+    assert_eq!(kinds, ["starting", "created", "documents", "points", "finished"]);
 
     let detail = detail(&bench.lab, finished.id).await.unwrap();
     assert_eq!(detail.collection, "xgboost_sentiment_v3");
@@ -81,7 +85,7 @@ async fn five_documents_describe_a_run() {
 #[tokio::test]
 async fn equal_seeds_give_equal_results_and_repeats_differ() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    let cancel = CancellationToken::new();
+    let cancel = Stop::default();
     let twice = RunRequest { repeat: 2, ..request() };
     let runs = run(&bench.lab, &twice, &witness, &cancel).await.unwrap();
     assert_ne!(runs[0].results, runs[1].results);
@@ -171,7 +175,7 @@ async fn a_result_whose_answer_was_lost_is_taken_for_stored() {
 async fn a_result_that_cannot_be_stored_names_the_experiment() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
     bench.store.finish_fails.set(FOREVER);
-    let error = run(&bench.lab, &request(), &witness, &CancellationToken::new()).await.unwrap_err();
+    let error = run(&bench.lab, &request(), &witness, &Stop::default()).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("the result of experiment 1"), "{error}");
     assert_eq!(bench.store.experiments()[0].status, Status::Running);
@@ -187,9 +191,18 @@ async fn points_wait_for_their_store() {
 }
 
 #[tokio::test]
-async fn lost_points_are_told_and_the_result_stays() {
+async fn points_that_wait_go_with_the_end() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
     bench.store.record_fails.set(FOREVER);
+    let finished = run_one(&bench, &witness).await;
+    assert_eq!(finished.status, Status::Completed);
+    assert_eq!(detail(&bench.lab, finished.id).await.unwrap().points.len(), POINTS);
+}
+
+#[tokio::test]
+async fn points_that_cannot_be_stored_are_told_and_the_result_stays() {
+    let (bench, witness) = (Bench::embedded(), Witness::default());
+    bench.store.points_are_refused.set(FOREVER);
     let finished = run_one(&bench, &witness).await;
     assert_eq!(finished.status, Status::Completed);
     assert!(witness.warnings().iter().any(|text| text.contains("points of experiment 1 were not stored")));
@@ -199,7 +212,7 @@ async fn lost_points_are_told_and_the_result_stays() {
 #[tokio::test]
 async fn a_cancelled_run_keeps_its_points() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    let cancel = CancellationToken::new();
+    let cancel = Stop::default();
     let slow = RunRequest { steps: Some(1000), delay_ms: Some(20), repeat: 3, ..request() };
     let running = run(&bench.lab, &slow, &witness, &cancel);
     let cancelling = async {
@@ -217,7 +230,7 @@ async fn a_cancelled_run_keeps_its_points() {
 #[tokio::test]
 async fn an_attempt_that_was_ended_elsewhere_stops() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    let cancel = CancellationToken::new();
+    let cancel = Stop::default();
     let slow = RunRequest { steps: Some(1000), delay_ms: Some(20), ..request() };
     let running = run(&bench.lab, &slow, &witness, &cancel);
     let elsewhere = async {
@@ -246,7 +259,7 @@ async fn bad_requests_are_refused_before_anything_is_created() {
         RunRequest { steps: Some(0), ..request() },
     ];
     for request in bad {
-        let error = run(&bench.lab, &request, &witness, &CancellationToken::new()).await.unwrap_err();
+        let error = run(&bench.lab, &request, &witness, &Stop::default()).await.unwrap_err();
         assert!(matches!(error, OpsError::Invalid(_)), "{request:?}");
         assert_eq!(error.exit_code(), 2);
     }
@@ -259,9 +272,9 @@ async fn what_labtop_did_not_run_is_not_run_again() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
     run_one(&bench, &witness).await;
     bench.store.change(1, |experiment| experiment.runner = "published".to_owned());
-    let error = rerun(&bench.lab, 1, &witness, &CancellationToken::new()).await.unwrap_err();
+    let error = rerun(&bench.lab, 1, &witness, &Stop::default()).await.unwrap_err();
     assert!(error.to_string().contains("labtop did not run it"), "{error}");
-    let error = rerun(&bench.lab, 99, &witness, &CancellationToken::new()).await.unwrap_err();
+    let error = rerun(&bench.lab, 99, &witness, &Stop::default()).await.unwrap_err();
     assert!(matches!(error, OpsError::Store(error) if error.kind == ErrorKind::NotFound));
 }
 

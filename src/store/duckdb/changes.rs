@@ -27,8 +27,10 @@ impl FileChanges {
 #[async_trait]
 impl Changes for FileChanges {
     async fn changed(&mut self) -> Result<()> {
-        while !self.engine.lease().take_change() {
-            tokio::time::sleep(EVERY).await;
+        let lease = self.engine.lease();
+        while !lease.take_change() {
+            // In time or rung for: both are a reason to look.
+            let _ = tokio::time::timeout(EVERY, lease.change_noticed()).await;
         }
         Ok(())
     }

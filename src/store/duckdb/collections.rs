@@ -19,6 +19,7 @@ use super::documents::vector_text;
 use super::engine::Engine;
 use super::error::from_duckdb;
 use super::row;
+use super::upsert;
 use super::where_sql;
 
 /// See the module.
@@ -106,9 +107,10 @@ impl CollectionStore for Collections {
         let doing = "adding documents";
         self.engine
             .write(doing, move |connection, path| {
-                let (id, collection) = find(connection, path, doing, &name)?;
-                check_records(&records, collection.dimension).map_err(|message| invalid(doing, message))?;
-                upsert(connection, id, &records).map_err(|error| from_duckdb(error, doing, path))?;
+                let (id, dimension) = identity(connection, path, doing, &name)?;
+                check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
+                upsert::upsert(connection, id, dimension, &records)
+                    .map_err(|error| from_duckdb(error, doing, path))?;
                 Ok(records.len() as u64)
             })
             .await
@@ -202,41 +204,22 @@ fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
 fn find(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result<(i64, Collection)> {
     let sql = format!("SELECT {COLLECTION} FROM ml_schema.collections c WHERE c.name = ?");
     let found = connection.query_row(&sql, [name], read).optional();
-    found.map_err(|error| from_duckdb(error, doing, path))?.ok_or_else(|| {
-        let message = format!("there is no collection {}", crate::domain::text::one_line(name, 100));
-        StoreError::new(ErrorKind::NotFound, Backend::DuckDb, doing, message)
-            .remedy("`labtop collections ls` lists those there are.")
-    })
+    found.map_err(|error| from_duckdb(error, doing, path))?.ok_or_else(|| missing(doing, name))
 }
 
-fn upsert(connection: &Connection, id: i64, records: &[Record]) -> duckdb::Result<()> {
-    let Some(first) = records.first() else { return Ok(()) };
-    connection.execute_batch(
-        "CREATE OR REPLACE TEMP TABLE incoming (ordinal BIGINT, id VARCHAR, document VARCHAR, metadata VARCHAR,
-             embedding VARCHAR)",
-    )?;
-    {
-        let mut appender = connection.appender("incoming")?;
-        for (ordinal, record) in records.iter().enumerate() {
-            let (metadata, embedding) = (row::json_text(&record.metadata), vector_text(&record.embedding));
-            appender.append_row(params![ordinal as i64, record.id, record.document, metadata, embedding])?;
-        }
-        appender.flush()?;
-    }
-    // A record that is replaced keeps its place in the order of insertion.
-    connection.execute_batch(&format!(
-        "CREATE OR REPLACE TEMP TABLE replaced AS SELECT r.id, r.position FROM ml_schema.collection_records r
-             JOIN incoming i ON i.id = r.id WHERE r.collection_id = {id};
-         DELETE FROM ml_schema.collection_records
-             WHERE collection_id = {id} AND id IN (SELECT id FROM incoming);
-         INSERT INTO ml_schema.collection_records (position, collection_id, id, document, metadata, embedding)
-             SELECT coalesce(o.position, nextval('ml_schema.record_ids')), {id}, i.id, i.document, i.metadata::JSON,
-                    i.embedding::FLOAT[]
-             FROM (SELECT * FROM incoming ORDER BY ordinal) i LEFT JOIN replaced o ON o.id = i.id ORDER BY i.ordinal;
-         UPDATE ml_schema.collections SET dimension = {} WHERE id = {id} AND dimension IS NULL;
-         DROP TABLE incoming; DROP TABLE replaced",
-        first.embedding.len()
-    ))
+/// Id and dimension, without counting the records.
+fn identity(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result<(i64, Option<usize>)> {
+    let sql = "SELECT id, dimension FROM ml_schema.collections WHERE name = ?";
+    let found = connection.query_row(sql, [name], |row| Ok((row.get(0)?, row.get::<_, Option<u32>>(1)?)));
+    let found = found.optional().map_err(|error| from_duckdb(error, doing, path))?;
+    let (id, dimension) = found.ok_or_else(|| missing(doing, name))?;
+    Ok((id, dimension.map(|dimension| dimension as usize)))
+}
+
+fn missing(doing: &str, name: &str) -> StoreError {
+    let message = format!("there is no collection {}", crate::domain::text::one_line(name, 100));
+    StoreError::new(ErrorKind::NotFound, Backend::DuckDb, doing, message)
+        .remedy("`labtop collections ls` lists those there are.")
 }
 
 fn records(connection: &Connection, path: &Path, id: i64, page: &RecordPage) -> Result<Vec<StoredRecord>> {

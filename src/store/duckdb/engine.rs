@@ -1,6 +1,7 @@
 //! The DuckDB file as a lease: its own threads, opened for the work at hand, let go when idle.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,16 @@ use crate::config;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::error::from_duckdb;
-use super::lane::{Job, Lane, Ticket};
-use super::lease::Lease;
+use super::lane::{Job, Lane, Next, Ticket};
+use super::lease::{Fingerprint, Lease};
 
 /// Handle to one DuckDB file, shared by every role that lives in it. Making it does no I/O.
 #[derive(Debug)]
 pub struct Engine {
     lease: Arc<Lease>,
     idle: Duration,
+    /// Transactions that this process committed.
+    commits: Arc<AtomicU64>,
     // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
     reader: OnceLock<Lane>,
     writer: OnceLock<Lane>,
@@ -26,10 +29,16 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(settings: &config::DuckDb) -> Arc<Self> {
+        Engine::with(settings, false)
+    }
+
+    /// `read_only` refuses every write, and neither makes nor migrates the file.
+    pub fn with(settings: &config::DuckDb, read_only: bool) -> Arc<Self> {
         let wait = Duration::from_millis(settings.wait_ms);
         Arc::new(Engine {
-            lease: Arc::new(Lease::new(settings.path.clone(), wait)),
+            lease: Arc::new(Lease::new(settings.path.clone(), wait, read_only)),
             idle: Duration::from_millis(settings.idle_ms),
+            commits: Arc::default(),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
         })
@@ -39,15 +48,22 @@ impl Engine {
         self.lease.path()
     }
 
+    /// What stays the same as long as nobody writes.
+    pub(super) fn stamp(&self) -> Stamp {
+        // The count as well: a commit is in the file a moment before readers see it.
+        Stamp { commits: self.commits.load(Ordering::Acquire), file: self.lease.fingerprint() }
+    }
+
     pub(super) fn lease(&self) -> &Lease {
         &self.lease
     }
 
-    /// Reads. Dropping the future interrupts the query, or skips it if it has not begun.
+    /// Reads. Dropping the future interrupts the query, or skips it if it has not begun. A long one may be interrupted
+    /// and done again when another process waits for the file, so `work` must not change anything.
     pub async fn read<T, F>(&self, doing: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> duckdb::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> duckdb::Result<T> + Send + 'static,
     {
         self.read_checked(doing, move |connection, path| {
             work(connection).map_err(|error| from_duckdb(error, doing, path))
@@ -59,16 +75,21 @@ impl Engine {
     pub async fn read_checked<T, F>(&self, doing: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
+        F: Fn(&Connection, &Path) -> Result<T> + Send + 'static,
     {
-        let lane = self.lane(&self.reader, "duckdb-read")?;
+        let lane = self.lane(&self.reader, "duckdb-read", true)?;
         let ticket = Ticket::default();
         let unwanted = CancelOnDrop(ticket.clone());
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
-        let work = Box::new(move |connection: Result<&Connection>| {
-            // The one who asked may be gone.
-            let _ = tell.send(connection.and_then(|connection| work(connection, &path)));
+        let mut tell = Some(tell);
+        let work = Box::new(move |connection: Result<&Connection>, yielded: &AtomicBool| {
+            let result = connection.and_then(|connection| work(connection, &path));
+            let interrupted = matches!(&result, Err(error) if error.kind == ErrorKind::Cancelled);
+            if interrupted && yielded.load(Ordering::Acquire) {
+                return Next::Again;
+            }
+            answer_with(&mut tell, result)
         });
         lane.send(Job::new(ticket, work)).await?;
         let result = answer.await.unwrap_or_else(|_| Err(ended(doing)));
@@ -83,11 +104,19 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
     {
-        let lane = self.lane(&self.writer, "duckdb-write")?;
+        if self.lease.is_read_only() {
+            return Err(StoreError::read_only(Backend::DuckDb, doing));
+        }
+        let lane = self.lane(&self.writer, "duckdb-write", false)?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
-        let work = Box::new(move |connection: Result<&Connection>| {
-            let _ = tell.send(connection.and_then(|connection| transaction(connection, doing, &path, work)));
+        let commits = self.commits.clone();
+        let (mut tell, mut work) = (Some(tell), Some(work));
+        let work = Box::new(move |connection: Result<&Connection>, _: &AtomicBool| {
+            let Some(work) = work.take() else { return Next::Go };
+            let result = connection.and_then(|connection| transaction(connection, doing, &path, work));
+            commits.fetch_add(1, Ordering::AcqRel);
+            answer_with(&mut tell, result)
         });
         lane.send(Job::new(Ticket::default(), work)).await?;
         answer.await.unwrap_or_else(|_| Err(ended(doing))).map_err(|error| named(error, doing))
@@ -120,14 +149,39 @@ impl Engine {
         })
     }
 
-    fn lane<'a>(&self, cell: &'a OnceLock<Lane>, name: &str) -> Result<&'a Lane> {
+    /// Finishes what is under way and closes the file, so that everything is in it and its log is empty. What comes
+    /// later opens it again.
+    pub async fn let_go(&self) {
+        for lane in [&self.writer, &self.reader].into_iter().filter_map(OnceLock::get) {
+            lane.let_go().await;
+        }
+    }
+
+    fn lane<'a>(&self, cell: &'a OnceLock<Lane>, name: &str, yields: bool) -> Result<&'a Lane> {
         if cell.get().is_none() {
-            let lane = Lane::start(name, self.lease.clone(), self.idle)?;
+            let lane = Lane::start(name, self.lease.clone(), self.idle, yields)?;
             // Somebody else may have been faster; then this thread ends at once.
             let _ = cell.set(lane);
         }
         cell.get().ok_or_else(|| ended("starting a thread"))
     }
+}
+
+/// A state of the file, as far as it can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: Fingerprint,
+    commits: u64,
+}
+
+/// Tells the result to who asked, who may be gone, and says what the lane does next.
+fn answer_with<T>(tell: &mut Option<oneshot::Sender<Result<T>>>, result: Result<T>) -> Next {
+    let broken =
+        matches!(&result, Err(error) if matches!(error.kind, ErrorKind::Backend | ErrorKind::Unavailable));
+    if let Some(tell) = tell.take() {
+        let _ = tell.send(result);
+    }
+    if broken { Next::Reopen } else { Next::Go }
 }
 
 fn transaction<T>(

@@ -18,6 +18,14 @@ pub fn from_duckdb(error: duckdb::Error, doing: &str, path: &Path) -> StoreError
     } else if text.contains("newer version") || text.contains("newer storage version") {
         made(ErrorKind::Invalid, format!("{place} was made by a newer DuckDB; it was left as it is"))
             .remedy("Update labtop, or name another file with --store FILE.")
+    } else if is_damaged(&text) {
+        made(ErrorKind::Invalid, format!("{place} is damaged ({}); it was left as it is", brief(&text)))
+            .remedy("Put a copy in its place, or name another file with --store FILE.")
+    } else if text.contains("No space left on device") {
+        made(ErrorKind::Unavailable, format!("{place}: the disk is full; what was stored before is safe"))
+            .remedy("Make room on it and try again.")
+    } else if text.contains("Is a directory") {
+        made(ErrorKind::Invalid, format!("{place} is a folder")).remedy("Name a file with --store FILE.")
     } else if text.contains("Interrupted") || text.starts_with("INTERRUPT") {
         made(ErrorKind::Cancelled, "cancelled".to_owned())
     } else if text.starts_with("IO Error") {
@@ -51,6 +59,24 @@ fn holder(text: &str) -> Option<String> {
     let held = text.split_once("lock is held in ").map(|(_, rest)| rest);
     let named = held.and_then(|rest| rest.split_once(')')).map(|(name, _)| format!("{name})"));
     Some(named.unwrap_or_else(|| "another program".to_owned()))
+}
+
+/// The file cannot be read as DuckDB wrote it.
+fn is_damaged(text: &str) -> bool {
+    [
+        "Corrupt database file",
+        "Could not read enough bytes",
+        "Serialization Error",
+        "does not match stored checksum",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
+}
+
+/// The first clause, without the kind.
+fn brief(text: &str) -> &str {
+    let text = without_kind(text);
+    text.split([':', '\n']).next().unwrap_or(text).trim()
 }
 
 fn without_kind(text: &str) -> &str {

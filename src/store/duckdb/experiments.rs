@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use duckdb::types::Value;
-use duckdb::{Connection, OptionalExt, appender_params_from_iter, params, params_from_iter};
+use duckdb::{Connection, OptionalExt, appender_params_from_iter, params};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Outcome, Status};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::metric::MetricPoint;
-use crate::domain::performance::PerformanceRow;
-use crate::store::experiments::{ExperimentPage, ExperimentQuery, ExperimentStore};
-use crate::store::filter_sql::{self, Dialect};
+use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::engine::Engine;
+use super::entries;
 use super::error::from_duckdb;
+use super::list::Orders;
 use super::performance;
 use super::row::{self, micros, optional_micros};
 
@@ -25,11 +25,12 @@ use super::row::{self, micros, optional_micros};
 #[derive(Debug)]
 pub struct Experiments {
     pub(super) engine: Arc<Engine>,
+    orders: Arc<Orders>,
 }
 
 impl Experiments {
     pub fn new(engine: Arc<Engine>) -> Self {
-        Experiments { engine }
+        Experiments { engine, orders: Arc::default() }
     }
 }
 
@@ -61,40 +62,23 @@ impl ExperimentStore for Experiments {
     }
 
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage> {
-        let query = query.clone();
+        let (query, orders, engine) = (query.clone(), self.orders.clone(), self.engine.clone());
         self.engine
-            .read_checked("listing experiments", move |connection, path| list(connection, path, &query))
+            .read_checked("listing experiments", move |connection, path| {
+                orders.list(connection, path, engine.stamp(), &query)
+            })
             .await
     }
 
-    async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()> {
-        let points = points.to_vec();
+    async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>> {
+        let entries = entries.to_vec();
         self.engine
-            .write("recording metrics", move |connection, path| {
-                current(&get(connection, path, id)?, attempt, "recording metrics")?;
-                append(connection, id, attempt, &points)
-                    .map_err(|error| from_duckdb(error, "recording metrics", path))
-            })
+            .write("writing experiments", move |connection, path| entries::commit(connection, path, &entries))
             .await
     }
 
     async fn points(&self, id: ExperimentId) -> Result<Vec<MetricPoint>> {
         self.engine.read("reading metrics", move |connection| points(connection, id)).await
-    }
-
-    async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
-        let outcome = outcome.clone();
-        self.engine
-            .write("finishing experiment", move |connection, path| {
-                current(&get(connection, path, id)?, attempt, "finishing experiment")?;
-                let failed = |error| from_duckdb(error, "finishing experiment", path);
-                finish(connection, id, &outcome).map_err(failed)?;
-                let finished = get(connection, path, id)?;
-                let row: Vec<_> = PerformanceRow::of(&finished).into_iter().collect();
-                performance::put(connection, &row, performance::EMBEDDED).map_err(failed)?;
-                Ok(finished)
-            })
-            .await
     }
 
     async fn edit(&self, id: ExperimentId, edit: &Edit) -> Result<Experiment> {
@@ -222,71 +206,6 @@ pub fn get(connection: &Connection, path: &Path, id: ExperimentId) -> Result<Exp
     })
 }
 
-fn list(connection: &Connection, path: &Path, query: &ExperimentQuery) -> Result<ExperimentPage> {
-    let failed = |error| from_duckdb(error, "listing experiments", path);
-    let compiled = filter_sql::compile(Dialect::DuckDb, query)?;
-    let values = compiled.params.iter().map(duck_value);
-    let count = format!("SELECT count(*) FROM ml_schema.experiments e WHERE {}", compiled.condition);
-    let total: i64 =
-        connection.query_row(&count, params_from_iter(values.clone()), |row| row.get(0)).map_err(failed)?;
-    let order = filter_sql::order_by(Dialect::DuckDb, &query.sort, compiled.params.len());
-    let sql = format!(
-        "SELECT {} FROM ml_schema.experiments e WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
-        row::EXPERIMENT,
-        compiled.condition,
-        order.condition,
-        i64::try_from(query.limit).unwrap_or(i64::MAX),
-        i64::try_from(query.offset).unwrap_or(i64::MAX),
-    );
-    let mut statement = connection.prepare(&sql).map_err(failed)?;
-    let values = values.chain(order.params.iter().map(duck_value));
-    let rows = statement.query_map(params_from_iter(values), row::experiment).map_err(failed)?;
-    let rows = rows.collect::<duckdb::Result<Vec<_>>>().map_err(failed)?;
-    Ok(ExperimentPage { rows, total: total.unsigned_abs() })
-}
-
-pub(super) fn duck_value(value: &filter_sql::SqlValue) -> Value {
-    use filter_sql::SqlValue;
-    match value {
-        SqlValue::Text(text) => Value::Text(text.clone()),
-        SqlValue::Number(number) => Value::Double(*number),
-        SqlValue::Bool(bool) => Value::Boolean(*bool),
-        SqlValue::Moment(at) => micros(*at),
-    }
-}
-
-/// `Conflict` unless this attempt is the one under way.
-fn current(experiment: &Experiment, attempt: i32, doing: &str) -> Result<()> {
-    let message = if experiment.attempt != attempt {
-        format!("experiment {} is at attempt {}, not {attempt}", experiment.id, experiment.attempt)
-    } else if experiment.status.is_final() {
-        format!("experiment {} is {} already", experiment.id, experiment.status)
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::new(ErrorKind::Conflict, Backend::DuckDb, doing, message))
-}
-
-fn append(
-    connection: &Connection,
-    id: ExperimentId,
-    attempt: i32,
-    points: &[MetricPoint],
-) -> duckdb::Result<()> {
-    let mut appender = connection.appender_to_db("experiment_metrics", "ml_schema")?;
-    for point in points {
-        appender.append_row(params![
-            id,
-            attempt,
-            point.name,
-            point.step,
-            point.value,
-            micros(point.recorded_at)
-        ])?;
-    }
-    appender.flush()
-}
-
 fn points(connection: &Connection, id: ExperimentId) -> duckdb::Result<Vec<MetricPoint>> {
     let mut statement = connection.prepare(
         "SELECT m.name, m.step, m.value, epoch_us(m.recorded_at) FROM ml_schema.experiment_metrics m
@@ -302,29 +221,6 @@ fn points(connection: &Connection, id: ExperimentId) -> duckdb::Result<Vec<Metri
         })
     })?;
     rows.collect()
-}
-
-fn finish(connection: &Connection, id: ExperimentId, outcome: &Outcome) -> duckdb::Result<usize> {
-    let figures = Figures::from_results(&outcome.results);
-    connection.execute(
-        "UPDATE ml_schema.experiments SET status = ?, results = ?::JSON, accuracy = ?, precision = ?, recall = ?, \
-         f1_score = ?, training_time_seconds = ?, inference_time_ms = ?, memory_usage_mb = ?, error = ?, finished_at = ?, \
-         worker = NULL WHERE id = ?",
-        params![
-            outcome.status.as_str(),
-            row::json_text(&outcome.results),
-            figures.accuracy,
-            figures.precision,
-            figures.recall,
-            figures.f1_score,
-            figures.training_time_seconds,
-            figures.inference_time_ms,
-            figures.memory_usage_mb,
-            outcome.error,
-            micros(outcome.finished_at.unwrap_or_else(Timestamp::now)),
-            id,
-        ],
-    )
 }
 
 fn change(connection: &Connection, before: &Experiment, edit: &Edit) -> duckdb::Result<usize> {

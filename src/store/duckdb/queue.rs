@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use duckdb::{Connection, OptionalExt, Row, params};
@@ -9,12 +10,12 @@ use jiff::Timestamp;
 
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::store::queue::BatchQueue;
+use crate::store::queue::{BatchQueue, UnderWay};
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::engine::Engine;
 use super::error::from_duckdb;
-use super::experiments::{get, insert, list_of};
+use super::experiments::{insert, list_of};
 use super::row::{self, micros};
 
 /// See the module.
@@ -61,14 +62,10 @@ impl BatchQueue for Queue {
             .await
     }
 
-    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
+    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
         let worker = worker.to_owned();
         self.engine
-            .write("claiming from the queue", move |connection, path| {
-                let claimed = claim(connection, id, &worker)
-                    .map_err(|error| from_duckdb(error, "claiming from the queue", path))?;
-                claimed.map(|id| get(connection, path, id)).transpose()
-            })
+            .write_plain("claiming from the queue", move |connection| claim(connection, from, &worker, limit))
             .await
     }
 
@@ -88,10 +85,32 @@ impl BatchQueue for Queue {
 
     async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>> {
         let ids = ids.to_vec();
+        self.engine.write_plain("queueing again", move |connection| requeue(connection, &ids)).await
+    }
+
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
+        let (ids, worker) = (list_of(ids), worker.to_owned());
         self.engine
-            .write("queueing again", move |connection, path| {
-                requeue(connection, &ids).map_err(|error| from_duckdb(error, "queueing again", path))
+            .write_plain("noting a heartbeat", move |connection| {
+                let sql = format!(
+                    "UPDATE ml_schema.experiments SET heartbeat_at = ?
+                     WHERE id IN ({ids}) AND status = 'running' AND worker = ? RETURNING id"
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let values = params![micros(Timestamp::now()), worker];
+                statement.query_map(values, |row| row.get(0))?.collect()
             })
+            .await
+    }
+
+    async fn under_way(&self) -> Result<Vec<UnderWay>> {
+        self.engine.read("looking for what runs", under_way).await
+    }
+
+    async fn interrupt(&self, dead: &[UnderWay], why: &str) -> Result<Vec<Experiment>> {
+        let (dead, why) = (dead.to_vec(), why.to_owned());
+        self.engine
+            .write_plain("marking what was interrupted", move |connection| interrupt(connection, &dead, &why))
             .await
     }
 }
@@ -163,17 +182,70 @@ fn count(connection: &Connection, batches: &mut [Batch]) -> duckdb::Result<()> {
 }
 
 /// One writer at a time, in this process and between processes, so that two never get the same trial.
-fn claim(connection: &Connection, id: BatchId, worker: &str) -> duckdb::Result<Option<ExperimentId>> {
-    connection
-        .query_row(
-            "UPDATE ml_schema.experiments SET status = 'running', worker = ?, started_at = ?
-             WHERE id = (SELECT id FROM ml_schema.experiments WHERE batch_id = ? AND status = 'queued'
-                         ORDER BY trial, id LIMIT 1)
-             RETURNING id",
-            params![worker, micros(Timestamp::now()), id],
-            |row| row.get(0),
-        )
-        .optional()
+fn claim(
+    connection: &Connection,
+    from: Option<BatchId>,
+    worker: &str,
+    limit: u32,
+) -> duckdb::Result<Vec<Experiment>> {
+    let (which, order) = match from {
+        Some(id) => (format!("batch_id = {id}"), "trial, id"),
+        None => ("batch_id IS NOT NULL".to_owned(), "id"),
+    };
+    // Two steps: as a subquery of the update this takes twice as long.
+    let sql = format!(
+        "SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued' ORDER BY {order} LIMIT {limit}"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let ids = statement.query_map([], |row| row.get(0))?.collect::<duckdb::Result<Vec<ExperimentId>>>()?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "UPDATE ml_schema.experiments SET status = 'running', worker = ?, started_at = ?, heartbeat_at = NULL
+         WHERE id IN ({}) RETURNING {}",
+        list_of(&ids),
+        row::EXPERIMENT
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let claimed = statement.query_map(params![worker, micros(Timestamp::now())], row::experiment)?;
+    let mut claimed = claimed.collect::<duckdb::Result<Vec<_>>>()?;
+    claimed.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
+    Ok(claimed)
+}
+
+fn under_way(connection: &Connection) -> duckdb::Result<Vec<UnderWay>> {
+    let mut statement = connection.prepare(
+        "SELECT id, attempt, worker, epoch_us(coalesce(heartbeat_at, started_at, created_at))
+         FROM ml_schema.experiments WHERE status = 'running' AND worker IS NOT NULL ORDER BY id",
+    )?;
+    let now = Timestamp::now().as_microsecond();
+    let rows = statement.query_map([], |row| {
+        let last: i64 = row.get(3)?;
+        Ok(UnderWay {
+            id: row.get(0)?,
+            attempt: row.get(1)?,
+            worker: row.get(2)?,
+            // A clock that was set back has not been silent at all.
+            silent: Duration::from_micros(now.saturating_sub(last).try_into().unwrap_or_default()),
+        })
+    })?;
+    rows.collect()
+}
+
+fn interrupt(connection: &Connection, dead: &[UnderWay], why: &str) -> duckdb::Result<Vec<Experiment>> {
+    let sql = format!(
+        "UPDATE ml_schema.experiments SET status = 'interrupted', error = ?, finished_at = ?, worker = NULL
+         WHERE id = ? AND attempt = ? AND worker = ? AND status = 'running' RETURNING {}",
+        row::EXPERIMENT
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut interrupted = Vec::new();
+    for run in dead {
+        let values = params![why, micros(Timestamp::now()), run.id, run.attempt, run.worker];
+        interrupted.extend(statement.query_row(values, row::experiment).optional()?);
+    }
+    Ok(interrupted)
 }
 
 fn requeue(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Vec<ExperimentId>> {
@@ -183,7 +255,7 @@ fn requeue(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Vec<
     let mut statement = connection.prepare(&format!(
         "UPDATE ml_schema.experiments SET status = 'queued', attempt = attempt + 1, results = '{{}}', error = NULL,
          accuracy = NULL, precision = NULL, recall = NULL, f1_score = NULL, training_time_seconds = NULL,
-         inference_time_ms = NULL, memory_usage_mb = NULL, started_at = NULL, finished_at = NULL, worker = NULL
+         inference_time_ms = NULL, memory_usage_mb = NULL, started_at = NULL, finished_at = NULL, heartbeat_at = NULL, worker = NULL
          WHERE id IN ({ids}) AND status IN ('failed', 'cancelled', 'interrupted') RETURNING id"
     ))?;
     let mut queued =

@@ -69,31 +69,26 @@ impl Schema for FileSchema {
     }
 }
 
+/// Read-only mode takes a file as it is, and so refuses one that lacks a migration.
+pub fn must_be_current(connection: &Connection, path: &Path) -> Result<()> {
+    let (_, missing) = missing(connection, path)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has not been prepared by this labtop, and read-only mode changes nothing",
+        path.display()
+    );
+    Err(refused(ErrorKind::Invalid, message, "Open it once without --read-only, or run `labtop migrate`."))
+}
+
 /// Applies what is missing, in one transaction, and names it. Foreign tables are an error unless `adopt`.
 pub fn ensure(connection: &Connection, path: &Path, adopt: bool) -> Result<Vec<String>> {
     let failed = |error| from_duckdb(error, DOING, path);
-    let ours = exists(connection, "ml_schema", "labtop_migrations").map_err(failed)?;
-    let applied = if ours { applied(connection, path)? } else { Vec::new() };
-    let missing = match plan(&MIGRATIONS, &applied) {
-        Plan::Apply(missing) if missing.is_empty() => return Ok(Vec::new()),
-        Plan::Apply(missing) => missing,
-        Plan::Newer(names) => {
-            let message = format!("{} was made by a newer labtop ({})", path.display(), names.join(", "));
-            return Err(refused(
-                ErrorKind::Invalid,
-                message,
-                "Update labtop, or use another file: --store FILE.",
-            ));
-        }
-        Plan::Edited(name) => {
-            let message = format!("{}: migration {name} was applied with another text", path.display());
-            return Err(refused(
-                ErrorKind::Invalid,
-                message,
-                "Use the labtop that made the file, or another file.",
-            ));
-        }
-    };
+    let (ours, missing) = missing(connection, path)?;
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
     connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
     let outcome = (|| {
         if !ours {
@@ -108,6 +103,24 @@ pub fn ensure(connection: &Connection, path: &Path, adopt: bool) -> Result<Vec<S
     }
     connection.execute_batch("COMMIT").map_err(failed)?;
     Ok(missing.iter().map(|migration| migration.name.to_owned()).collect())
+}
+
+/// Whether the file is ours, and what it lacks.
+fn missing(connection: &Connection, path: &Path) -> Result<(bool, Vec<&'static Migration>)> {
+    let failed = |error| from_duckdb(error, DOING, path);
+    let ours = exists(connection, "ml_schema", "labtop_migrations").map_err(failed)?;
+    let applied = if ours { applied(connection, path)? } else { Vec::new() };
+    match plan(&MIGRATIONS, &applied) {
+        Plan::Apply(missing) => Ok((ours, missing)),
+        Plan::Newer(names) => {
+            let message = format!("{} was made by a newer labtop ({})", path.display(), names.join(", "));
+            Err(refused(ErrorKind::Invalid, message, "Update labtop, or use another file: --store FILE."))
+        }
+        Plan::Edited(name) => {
+            let message = format!("{}: migration {name} was applied with another text", path.display());
+            Err(refused(ErrorKind::Invalid, message, "Use the labtop that made the file, or another file."))
+        }
+    }
 }
 
 fn applied(connection: &Connection, path: &Path) -> Result<Vec<(String, String)>> {

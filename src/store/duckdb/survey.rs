@@ -13,7 +13,8 @@ use crate::store::filter_sql::Dialect;
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::survey_sql::{self, Statement};
 
-use super::experiments::{Experiments, duck_value};
+use super::experiments::Experiments;
+use super::list::duck_value;
 use super::row;
 
 const DIALECT: Dialect = Dialect::DuckDb;

@@ -38,12 +38,15 @@ pub(super) fn config(settings: &config::Postgres) -> tokio_postgres::Config {
 }
 
 /// The pool; it connects when it is first asked for a connection.
-pub(super) fn pool(settings: &config::Postgres) -> Result<Pool, BuildError> {
+pub(super) fn pool(settings: &config::Postgres, read_only: bool) -> Result<Pool, BuildError> {
     let limit = Duration::from_millis(settings.connect_timeout_ms);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config(settings), NoTls, recycling);
     // By SET and not as a start-up option: poolers between us and the server refuse options they do not know.
-    let greeting = format!("SET statement_timeout = {}", settings.statement_timeout_ms);
+    let mut greeting = format!("SET statement_timeout = {}", settings.statement_timeout_ms);
+    if read_only {
+        greeting.push_str("; SET default_transaction_read_only = on");
+    }
     Pool::builder(manager)
         .max_size(settings.pool_size)
         .runtime(Runtime::Tokio1)

@@ -8,9 +8,11 @@ mod changes;
 mod connect;
 mod copy;
 mod documents;
+mod entries;
 mod error;
 mod experiments;
 mod json;
+mod list;
 mod outbox;
 mod partition;
 mod queue;
@@ -46,6 +48,7 @@ pub struct Pg {
 
 struct Shared {
     settings: config::Postgres,
+    read_only: bool,
     pool: OnceCell<Pool>,
     /// Set once the tables of experiments are known to be there.
     experiments_ready: OnceCell<()>,
@@ -61,8 +64,14 @@ impl fmt::Debug for Pg {
 
 impl Pg {
     pub fn new(settings: &config::Postgres) -> Arc<Self> {
+        Pg::with(settings, false)
+    }
+
+    /// `read_only` refuses every write here, by the server too, and migrates nothing.
+    pub fn with(settings: &config::Postgres, read_only: bool) -> Arc<Self> {
         let shared = Shared {
             settings: settings.clone(),
+            read_only,
             pool: OnceCell::new(),
             experiments_ready: OnceCell::new(),
             documents_ready: OnceCell::new(),
@@ -103,7 +112,7 @@ impl Pg {
     async fn pool(&self) -> Result<&Pool> {
         self.shared
             .pool
-            .get_or_try_init(|| async { connect::pool(&self.shared.settings) })
+            .get_or_try_init(|| async { connect::pool(&self.shared.settings, self.shared.read_only) })
             .await
             .map_err(|problem| self.error(ErrorKind::Invalid, "connecting", problem.to_string()))
     }
@@ -127,8 +136,13 @@ impl Pg {
 
     /// A connection for writing to one part of our tables.
     async fn writer(&self, part: Part, doing: &str) -> Result<Object> {
+        self.may_write(doing)?;
         self.ready(part, doing).await?;
         self.connection(doing).await
+    }
+
+    fn may_write(&self, doing: &str) -> Result<()> {
+        if self.shared.read_only { Err(StoreError::read_only(Backend::Postgres, doing)) } else { Ok(()) }
     }
 
     /// Says who answers, and in what time.

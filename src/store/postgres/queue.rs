@@ -1,10 +1,12 @@
 //! Batches and their queue in PostgreSQL.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::store::queue::BatchQueue;
+use crate::store::queue::{BatchQueue, UnderWay};
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::rows::{CREATED, EXPERIMENT, values};
@@ -41,19 +43,27 @@ impl BatchQueue for Pg {
         rows.iter().map(|row| self.batch_of(doing, row)).collect()
     }
 
-    async fn claim(&self, id: BatchId, worker: &str) -> Result<Option<Experiment>> {
-        let doing = "claiming a trial";
+    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
+        let doing = "claiming from the queue";
         let client = self.writer(Part::Experiments, doing).await?;
+        let (which, order) = match from {
+            Some(_) => ("batch_id = $1", "trial, id"),
+            None => ("batch_id IS NOT NULL AND $1::bigint IS NULL", "id"),
+        };
         // A row that another worker is claiming is passed over, not waited for.
         let sql = format!(
             "UPDATE ml_schema.experiments SET status = 'running', worker = $2, started_at = now(), heartbeat_at = now() \
-             WHERE id = (SELECT id FROM ml_schema.experiments WHERE batch_id = $1 AND status = 'queued' \
-                         ORDER BY trial, id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {EXPERIMENT}"
+             WHERE id IN (SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued' \
+                          ORDER BY {order} LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING {EXPERIMENT}"
         );
-        let worker = json::text(worker);
-        let claiming = async { client.query_opt(&client.prepare_cached(&sql).await?, &[&id, &worker]).await };
-        let row = self.within(doing, claiming).await?;
-        row.map(|row| self.experiment(doing, &row)).transpose()
+        let (worker, limit) = (json::text(worker), i64::from(limit));
+        let claiming =
+            async { client.query(&client.prepare_cached(&sql).await?, &[&from, &worker, &limit]).await };
+        let rows = self.within(doing, claiming).await?;
+        let mut claimed: Vec<Experiment> =
+            rows.iter().map(|row| self.experiment(doing, row)).collect::<Result<_>>()?;
+        claimed.sort_by_key(|run| (from.and(run.trial), run.id));
+        Ok(claimed)
     }
 
     async fn withdraw(&self, id: BatchId) -> Result<u64> {
@@ -80,6 +90,50 @@ impl BatchQueue for Pg {
                    WHERE id = ANY ($1) AND status = ANY ($2) RETURNING id) SELECT id FROM queued ORDER BY id";
         let rows = self.within(doing, client.query(sql, &[&ids, &retryable])).await?;
         rows.iter().map(|row| self.value(doing, row, 0)).collect()
+    }
+
+    async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
+        let doing = "noting a heartbeat";
+        let client = self.writer(Part::Experiments, doing).await?;
+        let sql = "UPDATE ml_schema.experiments SET heartbeat_at = now() \
+                   WHERE id = ANY ($1) AND status = 'running' AND worker = $2 RETURNING id";
+        let rows = self.within(doing, client.query(sql, &[&ids, &json::text(worker)])).await?;
+        rows.iter().map(|row| self.value(doing, row, 0)).collect()
+    }
+
+    async fn under_way(&self) -> Result<Vec<UnderWay>> {
+        let doing = "looking for what runs";
+        let mut reader = self.reader(Part::Experiments, doing).await?;
+        let sql = "SELECT id, attempt, worker, \
+                   (extract(epoch FROM now() - coalesce(heartbeat_at, started_at, created_at)) * 1000000)::bigint \
+                   FROM ml_schema.experiments WHERE status = 'running' AND worker IS NOT NULL ORDER BY id";
+        let rows = reader.rows(doing, sql, &[]).await?;
+        let read = |row| {
+            let silent: i64 = self.value(doing, row, 3)?;
+            Ok(UnderWay {
+                id: self.value(doing, row, 0)?,
+                attempt: self.value(doing, row, 1)?,
+                worker: self.value(doing, row, 2)?,
+                silent: Duration::from_micros(silent.try_into().unwrap_or_default()),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn interrupt(&self, dead: &[UnderWay], why: &str) -> Result<Vec<Experiment>> {
+        let doing = "marking what was interrupted";
+        let client = self.writer(Part::Experiments, doing).await?;
+        let sql = format!(
+            "UPDATE ml_schema.experiments SET status = 'interrupted', error = $4, finished_at = now(), worker = NULL \
+             FROM unnest($1::bigint[], $2::int[], $3::text[]) AS n (n_id, n_attempt, n_worker) \
+             WHERE id = n_id AND attempt = n_attempt AND worker = n_worker AND status = 'running' RETURNING {EXPERIMENT}"
+        );
+        let ids: Vec<ExperimentId> = dead.iter().map(|run| run.id).collect();
+        let attempts: Vec<i32> = dead.iter().map(|run| run.attempt).collect();
+        let workers: Vec<_> = dead.iter().map(|run| json::text(&run.worker)).collect();
+        let why = json::text(why);
+        let rows = self.within(doing, client.query(&sql, &[&ids, &attempts, &workers, &why])).await?;
+        rows.iter().map(|row| self.experiment(doing, row)).collect()
     }
 }
 

@@ -39,7 +39,7 @@ impl Part {
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 2] = [
+static EXPERIMENTS: [Migration; 3] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -47,6 +47,10 @@ static EXPERIMENTS: [Migration; 2] = [
     Migration {
         name: "0002_changes",
         sql: include_str!("../../../assets/migrations/postgres/0002_changes.sql"),
+    },
+    Migration {
+        name: "0004_windows",
+        sql: include_str!("../../../assets/migrations/postgres/0004_windows.sql"),
     },
 ];
 
@@ -188,6 +192,15 @@ impl Pg {
         if survey.state(&[part]).map_err(|name| self.edited(doing, &name))? == SchemaState::Current {
             return Ok(());
         }
+        if self.shared.read_only {
+            let message = format!(
+                "the schema at {} is not up to date, and read-only mode changes nothing",
+                self.address()
+            );
+            return Err(self
+                .error(ErrorKind::Invalid, doing, message)
+                .remedy("Run it once without --read-only, or run `labtop migrate`."));
+        }
         // The user asked for something else than a migration.
         self.apply(part, false).await.map_err(|error| error.doing(doing))?;
         if part == Part::Experiments
@@ -202,6 +215,7 @@ impl Pg {
     /// Applies what a part lacks, in one transaction that no other program's overlaps.
     async fn apply(&self, part: Part, adopt: bool) -> Result<Vec<String>> {
         let doing = "migrating the schema";
+        self.may_write(doing)?;
         let pg = self.clone();
         self.carried_out(doing, self.long_patience(), async move {
             pg.apply_in_transaction(doing, part, adopt).await
@@ -305,7 +319,7 @@ mod tests {
         let foreign = survey(&[], &["document_embeddings"]);
         assert_eq!(foreign.state(&Part::ALL), Ok(SchemaState::Foreign(names(&["document_embeddings"]))));
         assert_eq!(foreign.state(&[Part::Experiments]), Ok(SchemaState::Empty));
-        let without_vector = survey(&["0001_experiments", "0002_changes"], &["experiments"]);
+        let without_vector = survey(&["0001_experiments", "0002_changes", "0004_windows"], &["experiments"]);
         assert_eq!(without_vector.state(&Part::ALL), Ok(SchemaState::Behind(names(&["0003_documents"]))));
         assert_eq!(without_vector.state(&[Part::Experiments]), Ok(SchemaState::Current));
         let newer = survey(&["0001_experiments", "9999_later"], &[]);

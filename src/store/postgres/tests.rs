@@ -17,6 +17,7 @@ use crate::domain::document::{Document, Metadata};
 use crate::domain::experiment::{Edit, NewExperiment, Outcome, Status};
 use crate::domain::filter::{Aggregate, Field, Figure};
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::Window;
 use crate::store::ErrorKind;
 use crate::store::changes::Changes;
 use crate::store::documents::DocumentStore;
@@ -66,6 +67,30 @@ fn on_server<F: Future<Output = ()>>(test: impl FnOnce(config::Postgres) -> F) {
         let settings = config::Postgres { database: database.clone(), ..server.clone() };
         test(settings).await;
         sql(&server, &format!("DROP DATABASE {database} WITH (FORCE)")).await;
+    });
+}
+
+#[test]
+fn read_only_migrates_nothing_reads_and_refuses_writes() {
+    on_server(|settings| async move {
+        let looks = Pg::with(&settings, true);
+        let unprepared = ExperimentStore::list(&*looks, &ExperimentQuery::default()).await.unwrap_err();
+        assert!(unprepared.message.contains("read-only"), "{unprepared}");
+        assert!(looks.migrate(false).await.unwrap_err().message.contains("read-only"));
+        assert_ne!(looks.state().await.unwrap(), SchemaState::Current);
+
+        let made = Pg::new(&settings).create(&experiment("one", Status::Running)).await.unwrap();
+        let page = ExperimentStore::list(&*looks, &ExperimentQuery::default()).await.unwrap();
+        assert_eq!(page.total, 1);
+        let refused = looks.create(&experiment("two", Status::Running)).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Invalid);
+        assert!(
+            ExperimentStore::remove(&*looks, &[made.id]).await.unwrap_err().message.contains("read-only")
+        );
+        // The server refuses too, should a statement ever slip by.
+        let client = looks.connection("testing").await.unwrap();
+        let slipped = client.batch_execute("DELETE FROM ml_schema.experiments").await.unwrap_err();
+        assert_eq!(slipped.code(), Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION));
     });
 }
 
@@ -195,7 +220,7 @@ fn lists_are_sorted_with_empty_values_last() {
             let ids: Vec<i64> = page.rows.iter().map(|row| row.id).collect();
             assert_eq!(ids, expected, "{sort:?}");
         }
-        let query = ExperimentQuery { offset: 1, limit: 1, ..ExperimentQuery::default() };
+        let query = ExperimentQuery { window: Window::At(1), limit: 1, ..ExperimentQuery::default() };
         let page = ExperimentStore::list(&*pg, &query).await.unwrap();
         assert_eq!((page.rows.len(), page.rows[0].id, page.total), (1, 2, 3));
     });
@@ -276,7 +301,7 @@ fn changes_of_others_are_told() {
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         // An empty queue asked for work is no change.
-        assert_eq!(pg.claim(1, "w").await.unwrap(), None);
+        assert_eq!(pg.claim(Some(1), "w", 1).await.unwrap(), []);
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         pg.record(id, 1, &[point("loss", 0, 1.0)]).await.unwrap();
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
@@ -416,7 +441,7 @@ fn speed() {
         println!("{:.0} trials/s", 20_000.0 / began.elapsed().as_secs_f64());
         let began = std::time::Instant::now();
         for _ in 0..200 {
-            pg.claim(1, "w").await.unwrap().unwrap();
+            pg.claim(Some(1), "w", 1).await.unwrap();
         }
         println!("{:.0} claims/s", 200.0 / began.elapsed().as_secs_f64());
     });

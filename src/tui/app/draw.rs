@@ -7,8 +7,10 @@ use ratatui::widgets::Paragraph;
 
 use crate::tui::action::Action;
 use crate::tui::context::Look;
-use crate::tui::keymap::shown_key;
+use crate::tui::jobs::clock;
+use crate::tui::keymap::{Keys, shown_key};
 use crate::tui::widgets::footer::{self, Hint};
+use crate::tui::widgets::pane::spinner;
 use crate::tui::widgets::statusbar::{down_line, draw_right, fitted, health_line, meter_line};
 use crate::tui::widgets::tabbar::TabBar;
 use crate::tui::widgets::toast;
@@ -35,7 +37,12 @@ impl App {
             return draw_too_small(frame, screen);
         }
         let areas = split(screen, self.is_anything_down());
-        let look = Look { theme: &self.theme, now: self.now, tick: self.tick };
+        let look = Look {
+            theme: &self.theme,
+            now: self.now,
+            tick: self.tick,
+            keys: Keys::new(&self.keymap, self.section()),
+        };
         self.tabs[self.active].draw(frame, areas.body, &look);
         let meter_on_top = self.draw_top(frame, areas.top);
         if let Some(line) = down_line(&self.health, self.now, &self.theme) {
@@ -69,48 +76,68 @@ impl App {
         bar.draw(area, buffer, &self.theme);
         let room = usize::from(area.width.saturating_sub(bar.width()));
         let health = health_line(&self.options.profile, &self.health, &self.theme, room.saturating_sub(2));
-        let mut pieces = vec![health];
-        if let Some(meter) = meter_line(&self.jobs, self.now, &self.theme) {
-            pieces.push(meter);
-        }
+        // With the time left where there is room for it; without a meter where there is not even room for that.
+        let forms = [Some(true), Some(false), None].map(|form| {
+            let meter = form.and_then(|with_left| meter_line(&self.jobs, self.now, &self.theme, with_left));
+            [Some(health.clone()), meter].into_iter().flatten().collect::<Vec<_>>()
+        });
         let wide = |pieces: &[Line<'_>]| {
             pieces.iter().map(|piece| piece.width() + 3).sum::<usize>().saturating_sub(1)
         };
-        let has_meter = pieces.len() > 1 && self.jobs.is_running();
-        let meter_fits = has_meter && wide(&pieces) <= room;
-        if has_meter && !meter_fits {
-            pieces.pop();
-        }
+        let [.., least] = &forms;
+        let pieces = forms.iter().find(|pieces| wide(pieces) <= room).unwrap_or(least);
+        let meter_fits = pieces.len() > 1;
         let right = Rect { x: area.x + bar.width().min(area.width), ..area }.intersection(area);
-        draw_right(right, buffer, &self.theme, &pieces);
+        draw_right(right, buffer, &self.theme, pieces);
         meter_fits
     }
 
     fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect, with_meter: bool) {
-        let meter = meter_line(&self.jobs, self.now, &self.theme).filter(|_| with_meter);
-        let right = if !self.begun.is_empty() {
+        let right = self.footer_right(with_meter);
+        let hints: Vec<Hint> = self.hints().into_iter().map(|(hint, _)| hint).collect();
+        footer::draw(area, frame.buffer_mut(), &self.theme, &hints, right.as_ref());
+    }
+
+    fn footer_right(&self, with_meter: bool) -> Option<Line<'static>> {
+        let meter = meter_line(&self.jobs, self.now, &self.theme, true).filter(|_| with_meter);
+        if !self.begun.is_empty() {
             let keys: Vec<String> = self.begun.iter().map(shown_key).collect();
             Some(Line::from(vec![Span::styled(format!("{} …", keys.join(" ")), self.theme.key)]))
+        } else if let Some(age) = self.writing_for() {
+            let text = format!("{} writing {}", spinner(self.tick), clock(age));
+            Some(Line::styled(text, self.theme.running))
         } else if meter.is_none() && self.options.read_only {
             Some(Line::styled("read-only", self.theme.warn))
         } else {
             meter
-        };
-        footer::draw(area, frame.buffer_mut(), &self.theme, &self.hints(), right.as_ref());
+        }
     }
 
-    /// What the footer says: the tab's keys, then the way to all of them.
-    fn hints(&self) -> Vec<Hint> {
+    /// What a click on the footer asks for.
+    pub(super) fn hint_at(&self, column: u16) -> Option<Action> {
+        let hints = self.hints();
+        let (names, actions): (Vec<Hint>, Vec<Option<Action>>) = hints.into_iter().unzip();
+        let right = self.footer_right(true);
+        let area = self.areas().footer;
+        actions.get(footer::at(area, &names, right.as_ref(), column)?).copied().flatten()
+    }
+
+    /// What the footer says, and does when it is clicked: the tab's keys, then the way to all of them.
+    fn hints(&self) -> Vec<(Hint, Option<Action>)> {
         let tab = &self.tabs[self.active];
         if tab.is_typing() {
-            let hint = |key: &str, what| Hint { key: key.to_owned(), what };
-            return vec![hint("enter", "take it"), hint("esc", "leave"), hint("f1", "help")];
+            let hint = |key: &str, what| (Hint { key: key.to_owned(), what }, None);
+            // Letters are text now.
+            let help = self.keymap.keys_of(tab.section(), Action::Help);
+            let help = help.iter().find(|key| key.chars().count() > 1).map(|key| hint(key, "help"));
+            return [hint("enter", "take it"), hint("esc", "leave")].into_iter().chain(help).collect();
         }
         let actions = tab.hints().iter().chain([&Action::Help]);
         actions
+            .filter(|action| !self.options.read_only || !action.changes_something())
             .filter_map(|action| {
                 let key = first_key(&self.keymap, tab.section(), *action)?;
-                Some(Hint { key, what: action.label() })
+                Some((Hint { key, what: action.label() }, Some(*action)))
             })
             .collect()
     }

@@ -90,22 +90,54 @@ impl App {
     }
 
     pub(super) fn mouse(&mut self, mouse: MouseEvent) {
+        let mouse = self.held(mouse);
+        let place = Position::new(mouse.column, mouse.row);
+        let click = mouse.kind == MouseEventKind::Down(MouseButton::Left);
+        if click
+            && let Some(popup) = self.popups.last()
+            && let Some(key) = popup.framing(self.screen).and_then(|framing| framing.key_at(place))
+        {
+            return self.popup_key(key);
+        }
         if let Some(mut popup) = self.popups.pop() {
             let index = self.popups.len();
             let stay: Stay = popup.mouse(mouse, &mut self.context());
             return self.settle(popup, index, stay);
         }
         let areas = self.areas();
-        let place = Position::new(mouse.column, mouse.row);
-        if areas.top.contains(place) {
-            if mouse.kind == MouseEventKind::Down(MouseButton::Left)
-                && let Some(tab) = self.tab_bar().at(mouse.column)
-            {
-                self.show(tab);
-            }
-        } else if areas.body.contains(place) {
+        if areas.body.contains(place) {
             self.with_tab(|tab, cx| tab.mouse(mouse, cx));
+        } else if click && areas.top.contains(place) {
+            let bar = self.tab_bar();
+            match bar.at(mouse.column) {
+                Some(tab) => self.show(tab),
+                // Health and jobs stand right of the names.
+                None if mouse.column >= bar.width() => self.act(Action::GoActivity),
+                None => {}
+            }
+        } else if click && areas.down.contains(place) {
+            self.act(Action::GoActivity);
+        } else if click
+            && areas.footer.contains(place)
+            && let Some(action) = self.hint_at(mouse.column)
+        {
+            self.act(action);
         }
+    }
+
+    /// A drag stays in the column where it began and in the tab, so that a scroll bar is not lost by an unsteady hand.
+    fn held(&mut self, mouse: MouseEvent) -> MouseEvent {
+        match mouse.kind {
+            MouseEventKind::Down(_) => self.held = Some(mouse.column),
+            MouseEventKind::Drag(_) => {
+                let body = self.areas().body;
+                let row = mouse.row.clamp(body.y, body.bottom().saturating_sub(1).max(body.y));
+                return MouseEvent { column: self.held.unwrap_or(mouse.column), row, ..mouse };
+            }
+            MouseEventKind::Up(_) => self.held = None,
+            _ => {}
+        }
+        mouse
     }
 
     /// Text is typed where text is expected, and is no command anywhere else.

@@ -17,9 +17,9 @@ use crate::worker::protocol::{
 };
 
 use super::action::Action;
-use super::context::{Context, Effect, Parting, Toast, Tone};
+use super::context::{Context, Effect, Parting, READ_ONLY, Toast, Tone};
 use super::jobs::Jobs;
-use super::keymap::{GLOBAL, Keymap};
+use super::keymap::{GLOBAL, Keymap, Keys};
 use super::popups::batches::Batches;
 use super::popups::help::Help;
 use super::popups::message::Message as MessagePopup;
@@ -50,10 +50,10 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn of(settings: &Settings, read_only: bool) -> Self {
+    pub fn of(settings: &Settings) -> Self {
         Options {
             profile: settings.profile.clone(),
-            read_only,
+            read_only: settings.read_only,
             mouse: settings.ui.mouse,
             batches: settings.batches.clone(),
             columns: settings.ui.columns.clone(),
@@ -84,6 +84,7 @@ struct Asked {
     slot: Option<Slot>,
     /// Its failure is told to the user; that of a read is shown by the tab.
     is_write: bool,
+    at: Timestamp,
 }
 
 /// Everything there is to show.
@@ -93,6 +94,8 @@ pub struct App {
     keymap: Keymap,
     theme: Theme,
     tabs: Vec<Box<dyn Tab>>,
+    /// Of the keymap, one for each tab; known also while the tabs are out of our hands.
+    sections: Vec<&'static str>,
     active: usize,
     /// The last lies on top.
     popups: Vec<Box<dyn Popup>>,
@@ -113,10 +116,15 @@ pub struct App {
     now: Timestamp,
     tick: u64,
     screen: Rect,
+    /// The column where a mouse button went down that is still held.
+    held: Option<u16>,
 }
 
 /// How often spinners turn.
 const SPIN: Duration = Duration::from_millis(100);
+
+/// From so long on, somebody who waits should see that work is being done.
+const NOTICEABLE: Duration = Duration::from_millis(500);
 
 /// How often clocks and countdowns change.
 const SECOND: Duration = Duration::from_secs(1);
@@ -128,11 +136,13 @@ impl App {
     pub fn new(options: Options, keymap: Keymap, theme: Theme) -> Self {
         let mouse = options.mouse;
         let tabs = tabs::all(&options.columns);
+        let sections = tabs.iter().map(|tab| tab.section()).collect();
         App {
             options,
             keymap,
             theme,
             tabs,
+            sections,
             active: 0,
             popups: Vec::new(),
             toasts: Vec::new(),
@@ -150,6 +160,20 @@ impl App {
             now: Timestamp::UNIX_EPOCH,
             tick: 0,
             screen: Rect::new(0, 0, 80, 24),
+            held: None,
+        }
+    }
+
+    /// Tells what is wrong with the files of keys and colours, over the first screen.
+    pub fn greet(&mut self, problems: &[String]) {
+        if !problems.is_empty() {
+            let failure = Failure {
+                message: problems.join("\n"),
+                remedy: Some("The rest of these files is in force. `labtop keys` lists the keys.".to_owned()),
+                unavailable: false,
+            };
+            self.popups
+                .push(Box::new(MessagePopup::of("Not everything in your settings is in force", &failure)));
         }
     }
 
@@ -205,6 +229,7 @@ impl App {
     pub fn next_tick(&self) -> Option<Duration> {
         let spins =
             self.tabs[self.active].is_busy() || self.popups.last().is_some_and(|popup| popup.is_busy());
+        let spins = spins || self.is_writing();
         let counts = self.jobs.is_running() || self.is_anything_down() || !self.begun.is_empty();
         let toast = self.toasts.iter().map(Toast::until).min();
         let toast = toast.map(|until| Duration::try_from(until.duration_since(self.now)).unwrap_or_default());
@@ -212,6 +237,18 @@ impl App {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// A short write is on its way; jobs tell of themselves.
+    fn is_writing(&self) -> bool {
+        !self.jobs.is_running() && self.asked.iter().any(|asked| asked.is_write)
+    }
+
+    /// Since when the oldest short write is on its way, if that is long enough to be told.
+    fn writing_for(&self) -> Option<Duration> {
+        let oldest = self.asked.iter().filter(|asked| asked.is_write).map(|asked| asked.at).min()?;
+        let age = Duration::try_from(self.now.duration_since(oldest)).unwrap_or_default();
+        (self.is_writing() && age >= NOTICEABLE).then_some(age)
     }
 
     fn is_anything_down(&self) -> bool {
@@ -224,10 +261,13 @@ impl App {
     }
 
     fn section(&self) -> &'static str {
-        self.tabs[self.active].section()
+        self.sections[self.active]
     }
 
     fn act(&mut self, action: Action) {
+        if self.options.read_only && action.changes_something() {
+            return self.toast(Tone::Bad, format!("{}: {READ_ONLY}", action.label()));
+        }
         match action {
             Action::Quit => self.quit(),
             Action::Help => {
@@ -247,6 +287,7 @@ impl App {
             Action::Suspend => self.effects.push(Effect::Suspend),
             Action::ToggleMouse => self.toggle_mouse(),
             Action::Refresh => self.refresh(),
+            Action::NextTheme => self.next_theme(),
             Action::LoadDemo => self.with_tab(|_, cx| {
                 cx.write(Write::LoadDemo);
             }),
@@ -289,6 +330,20 @@ impl App {
 
     fn refresh(&mut self) {
         self.with_tab(|tab, cx| tab.refresh(cx));
+    }
+
+    /// Tries a theme for this session. Which one is in force by name is known by its looks.
+    fn next_theme(&mut self) {
+        let names: Vec<&str> = Theme::names().collect();
+        let current = names.iter().position(|name| Theme::named(name).as_ref() == Some(&self.theme));
+        let name = names[current.map_or(0, |index| (index + 1) % names.len())];
+        if let Some(theme) = Theme::named(name) {
+            self.theme = theme;
+            self.toast(
+                Tone::Plain,
+                format!("theme {name}; `ui.theme = \"{name}\"` in the settings keeps it"),
+            );
+        }
     }
 
     fn toggle_mouse(&mut self) {
@@ -414,7 +469,7 @@ impl App {
                 Command::Write(_) | Command::Cancel(_) => None,
             };
             self.asked.retain(|asked| slot.is_none() || asked.slot != slot);
-            self.asked.push(Asked { ticket: request.ticket, slot, is_write: slot.is_none() });
+            self.asked.push(Asked { ticket: request.ticket, slot, is_write: slot.is_none(), at: self.now });
         }
     }
 
@@ -441,11 +496,13 @@ impl App {
     }
 
     fn context(&mut self) -> Context<'_> {
+        let section = self.section();
         Context {
             now: self.now,
             area: self.areas().body,
             screen: self.screen,
             read_only: self.options.read_only,
+            keys: Keys::new(&self.keymap, section),
             next_ticket: &mut self.next_ticket,
             effects: &mut self.effects,
             toasts: &mut self.toasts,

@@ -162,10 +162,15 @@ fn help_is_made_from_the_keymap() {
 fn read_only_changes_nothing() {
     let mut stage = stage();
     stage.app.options.read_only = true;
+    assert!(stage.screen().contains("read-only"), "the footer says so");
+    assert!(!stage.screen().contains("n new"), "{}", stage.screen());
     let sent = stage.sent.len();
-    stage.press("r");
-    assert_eq!(stage.sent.len(), sent);
-    assert!(stage.screen().contains("read-only"));
+    for key in ["r", "n", "b", "x", "a", "D", "t", "N", "u", "R"] {
+        stage.press(key);
+        assert_eq!(stage.sent.len(), sent, "{key}");
+        assert!(stage.app.popups.is_empty(), "{key}");
+        assert!(stage.screen().contains("read-only: nothing is changed"), "{key}: {}", stage.screen());
+    }
 }
 
 #[test]
@@ -193,7 +198,7 @@ fn a_sequence_is_shown_while_it_is_begun_and_forgotten_after_a_second() {
     let mut stage = stage();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, b"[global]\n\"g g\" = \"bottom\"").unwrap();
-    stage.app.keymap = Keymap::load(Some(file.path())).unwrap();
+    stage.app.keymap = Keymap::load(Some(file.path()));
     stage.press("g");
     assert!(stage.screen().contains("g …"), "{}", stage.screen());
     stage.wait(1);
@@ -221,4 +226,90 @@ fn a_job_of_another_kind_counts_too() {
     stage.hear(job(900, JobState::Running, 7)).hear(job(901, JobState::Running, 2));
     assert!(stage.screen().contains("2 jobs 9/24"), "{}", stage.screen());
     assert!(!stage.app.is_idle());
+}
+
+#[test]
+fn every_tab_keeps_to_its_room_at_every_size() {
+    let mut empty = Stage::new(80, 24, Data::default());
+    let mut full = stage();
+    for (width, height) in [(60, 15), (60, 40), (80, 24), (100, 15), (140, 17), (300, 15), (300, 100)] {
+        for stage in [&mut empty, &mut full] {
+            stage.tell(Message::Resize(Size::new(width, height)));
+            for tab in ["1", "2", "3", "4", "5"] {
+                stage.press(tab);
+                let screen = stage.screen();
+                let lines: Vec<&str> = screen.lines().collect();
+                let at = format!("tab {tab} at {width}x{height}:\n{screen}");
+                assert!(lines[0].contains("1 Exp") && lines[0].contains("embedded ●"), "{at}");
+                assert!(lines[lines.len() - 1].contains("? help"), "{at}");
+                assert!(lines[1].starts_with(['┌', ' ']), "{at}");
+                assert!(lines[lines.len() - 2].starts_with(['└', '│', ' ']), "{at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_that_takes_its_time_is_seen() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("a");
+    assert!(!stage.screen().contains("writing"));
+    assert_eq!(stage.app.next_tick(), Some(SPIN));
+    stage.wait(3);
+    assert!(stage.screen().contains("writing 0:03"), "{}", stage.screen());
+    let ticket = stage.sent.last().unwrap().ticket;
+    stage.hear(Event::Done { ticket, result: Ok("Archived 1 experiment".to_owned()) });
+    assert!(!stage.screen().contains("writing"));
+    assert!(stage.screen().contains("Archived 1 experiment · u brings it back"), "{}", stage.screen());
+}
+
+#[test]
+fn archivings_are_taken_back_one_after_another() {
+    use crate::domain::experiment::Edit;
+    let mut stage = stage();
+    stage.press("aja");
+    let edits = |stage: &Stage| -> Vec<(Vec<i64>, bool)> {
+        let commands = stage.commands().into_iter();
+        commands
+            .filter_map(|command| match command {
+                Command::Write(Write::Edit(ids, Edit::Archive(away))) => Some((ids.clone(), *away)),
+                _ => None,
+            })
+            .collect()
+    };
+    let done = edits(&stage);
+    assert_eq!(done.len(), 2);
+    stage.press("uuu");
+    let undone = edits(&stage)[2..].to_vec();
+    assert_eq!(undone, [(done[1].0.clone(), false), (done[0].0.clone(), false)]);
+    assert!(stage.screen().contains("nothing to undo"), "{}", stage.screen());
+}
+
+#[test]
+fn themes_are_tried_one_after_another() {
+    let mut stage = stage();
+    for name in ["light", "dark", "mono", "colorblind", "colorblind-light", "default"] {
+        stage.press(":next theme<enter>");
+        assert_eq!(Some(&stage.app.theme), Theme::named(name).as_ref(), "{name}");
+    }
+}
+
+#[test]
+fn the_wheel_and_the_bar_move_the_table_under_the_mouse() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEventKind};
+    let mut stage = stage();
+    let mouse = |stage: &mut Stage, kind, column, row| {
+        stage.tell(Message::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+    };
+    mouse(&mut stage, MouseEventKind::ScrollDown, 10, 10);
+    assert!(stage.screen().contains("4 of 40"), "{}", stage.screen());
+    let bar = 78;
+    mouse(&mut stage, MouseEventKind::Down(MouseButton::Left), bar, 20);
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), 30, 40);
+    let screen = stage.screen();
+    let shown: Vec<&str> = screen.lines().nth(21).unwrap().split_whitespace().collect();
+    assert!(shown.contains(&"1"), "the oldest is in view: {screen}");
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), 30, 0);
+    assert!(stage.screen().lines().nth(3).unwrap().contains("40"), "{}", stage.screen());
 }

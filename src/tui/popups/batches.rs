@@ -16,9 +16,9 @@ use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::table::{Cell, Column, Row, Table};
 use crate::worker::protocol::{Answer, BatchFile, Event, Read, Slot, Write};
 
-use super::{Popup, Stay, centered, draw_box, step, wheel};
+use super::{Framing, Popup, Stay, draw_framed, step, wheel};
 
-const SIZE: (u16, u16) = (78, 20);
+const SIZE: (u16, usize) = (78, 20);
 
 /// Lines for what is said about the selected file.
 const PREVIEW: u16 = 4;
@@ -61,7 +61,7 @@ impl Batches {
 
     /// The list and what is below it, in the popup as it is drawn on `screen`.
     fn parts(screen: Rect) -> (Rect, Rect) {
-        let place = centered(screen, SIZE.0, SIZE.1);
+        let place = Framing::new(screen, SIZE, Vec::new()).place;
         let inside = place.inner(ratatui::layout::Margin::new(2, 1));
         let preview = PREVIEW.min(inside.height.saturating_sub(3));
         let list = Rect { height: inside.height - preview, ..inside };
@@ -126,6 +126,9 @@ impl Popup for Batches {
         if let Some(lines) = wheel(mouse) {
             self.cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
         }
+        if Table::drag(list, mouse, &mut self.cursor, total) {
+            return Stay::Open;
+        }
         if mouse.kind == MouseEventKind::Down(MouseButton::Left)
             && let Some(line) = Table::line_at(list, Position::new(mouse.column, mouse.row))
         {
@@ -148,9 +151,14 @@ impl Popup for Batches {
         self.files.is_loading()
     }
 
+    fn framing(&self, screen: Rect) -> Option<Framing> {
+        let hints = vec![("enter", "launch"), ("j/k", "choose"), ("esc", "close")];
+        Some(Framing::new(screen, SIZE, hints))
+    }
+
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
-        let hints = [("enter", "launch"), ("j/k", "choose"), ("esc", "close")];
-        let inside = draw_box(frame, area, look.theme, SIZE, "Launch a batch", &hints);
+        let Some(framing) = self.framing(area) else { return };
+        let inside = draw_framed(frame, &framing, look.theme, "Launch a batch");
         let (list, preview) = Batches::parts(area);
         if let Some(failure) = self.files.failure() {
             draw_failure(inside, frame.buffer_mut(), look.theme, failure);
@@ -166,7 +174,7 @@ impl Popup for Batches {
             let place = format!("They are looked for in {} (*.toml).", self.folder.display());
             let lines =
                 ["No batch files yet.", place.as_str(), "The setting `batches` names another folder."];
-            draw_empty(inside, frame.buffer_mut(), look.theme, &lines);
+            draw_empty(inside, frame.buffer_mut(), look, &lines);
         } else {
             self.draw_list(list, frame, look);
             self.draw_preview(preview, frame, look);

@@ -1,6 +1,7 @@
 //! Several labelled text fields and one thing that is made of them.
 
 use std::fmt;
+use std::ops::Range;
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
@@ -13,7 +14,10 @@ use crate::tui::context::{Context, Look};
 use crate::tui::widgets::input::TextLine;
 use crate::worker::protocol::Write;
 
-use super::{Popup, Stay, draw_box};
+use super::{Framing, Popup, Stay, draw_framed};
+
+/// Columns of the box.
+const WIDE: u16 = 72;
 
 /// A labelled line.
 #[derive(Clone, Debug, Default)]
@@ -107,8 +111,11 @@ impl Form {
         self.focus = if forward { (self.focus + 1) % count } else { (self.focus + count - 1) % count };
     }
 
-    fn size(&self) -> (u16, u16) {
-        (72, u16::try_from(self.fields.len() + 4).unwrap_or(u16::MAX))
+    /// Fields in view: in a low screen the one with the keys stays there; the last line is for what is wrong.
+    fn window(&self, height: u16) -> Range<usize> {
+        let height = usize::from(height.saturating_sub(1)).max(1);
+        let first = (self.focus + 1).saturating_sub(height);
+        first..self.fields.len().min(first + height)
     }
 
     fn label_width(&self) -> u16 {
@@ -156,27 +163,30 @@ impl Popup for Form {
     }
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> Stay {
-        let (wide, high) = self.size();
-        let place = super::centered(cx.screen, wide, high);
+        let place = self.framing(cx.screen).map_or(Rect::ZERO, |framing| framing.place);
         if mouse.kind == MouseEventKind::Down(MouseButton::Left)
             && place.contains(Position::new(mouse.column, mouse.row))
+            && mouse.row > place.y
         {
-            let line = usize::from(mouse.row - place.y).wrapping_sub(1);
-            if line < self.fields.len() {
-                self.focus = line;
+            let window = self.window(place.height.saturating_sub(2));
+            let index = window.start + usize::from(mouse.row - place.y - 1);
+            if window.contains(&index) {
+                self.focus = index;
             }
         }
         Stay::Open
     }
 
+    fn framing(&self, screen: Rect) -> Option<Framing> {
+        let hints = vec![("enter", self.verb), ("tab", "next field"), ("esc", "close")];
+        Some(Framing::new(screen, (WIDE, self.fields.len() + 4), hints))
+    }
+
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
-        let hints = [("enter", self.verb), ("tab", "next field"), ("esc", "close")];
-        let inside = draw_box(frame, area, look.theme, self.size(), &one_line(&self.title, 200), &hints);
-        // In a low screen the field with the keys stays in view; the last line is for what is wrong.
-        let height = usize::from(inside.height.saturating_sub(1)).max(1);
-        let first = (self.focus + 1).saturating_sub(height);
+        let Some(framing) = self.framing(area) else { return };
+        let inside = draw_framed(frame, &framing, look.theme, &one_line(&self.title, 200));
         let mut cursor = None;
-        for (y, index) in (inside.y..inside.bottom()).zip(first..self.fields.len().min(first + height)) {
+        for (y, index) in (inside.y..inside.bottom()).zip(self.window(inside.height)) {
             let line = Rect { y, height: 1, ..inside };
             cursor = cursor.or(self.draw_field(index, line, frame, look));
         }

@@ -9,9 +9,9 @@ use crate::domain::text::{fit, width};
 use crate::tui::context::{Context, Look};
 use crate::tui::keymap::{GLOBAL, KeyRow, Keymap};
 use crate::tui::widgets::cursor::Cursor;
-use crate::tui::widgets::table::draw_scrollbar;
+use crate::tui::widgets::table::{drag_scrollbar, draw_scrollbar};
 
-use super::{Popup, Stay, centered, draw_box, wheel};
+use super::{Framing, Popup, Stay, centered, draw_framed, wheel};
 
 const WIDE: u16 = 78;
 
@@ -73,17 +73,25 @@ impl Popup for Help {
     }
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> Stay {
+        let inside = self.place(cx.screen).inner(Margin::new(2, 1));
+        let bar = Rect { width: inside.width + 1, ..inside };
+        let mut cursor = Cursor { selected: self.top, top: self.top };
         if let Some(lines) = wheel(mouse) {
             self.scroll(lines, cx.screen);
+        } else if drag_scrollbar(bar, mouse, &mut cursor, self.entries.len()) {
+            self.top = cursor.top;
         }
         Stay::Open
     }
 
+    fn framing(&self, screen: Rect) -> Option<Framing> {
+        Some(Framing { place: self.place(screen), hints: vec![("j/k", "scroll"), ("esc", "close")] })
+    }
+
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let theme = look.theme;
-        let place = self.place(area);
-        let hints = [("j/k", "scroll"), ("esc", "close")];
-        let inside = draw_box(frame, place, theme, (place.width, place.height), "Keys", &hints);
+        let Some(framing) = self.framing(area) else { return };
+        let inside = draw_framed(frame, &framing, theme, "Keys");
         let keys_width = self.entries.iter().map(keys_width).max().unwrap_or(0).min(28);
         let total = self.entries.len();
         let top = self.top.min(total.saturating_sub(usize::from(inside.height)));

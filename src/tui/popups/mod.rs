@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::Frame;
-use ratatui::layout::{Margin, Rect};
+use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
@@ -13,6 +13,7 @@ use crate::worker::protocol::Event;
 
 use super::action::Action;
 use super::context::{Context, Look};
+use super::keys;
 use super::theme::Theme;
 use super::widgets::cursor::Cursor;
 
@@ -54,6 +55,11 @@ pub trait Popup: Debug {
         Stay::Open
     }
 
+    /// Its box and the keys named in the lower border, which can be clicked.
+    fn framing(&self, _screen: Rect) -> Option<Framing> {
+        None
+    }
+
     fn hear(&mut self, _event: &Event, _cx: &mut Context<'_>) {}
 
     /// True while something loads, so that a spinner turns.
@@ -63,6 +69,52 @@ pub trait Popup: Debug {
 
     /// `area` is the whole screen; the popup chooses its place.
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>);
+}
+
+/// The box of a popup, and what its lower border says: keys and what they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Framing {
+    pub place: Rect,
+    pub hints: Vec<(&'static str, &'static str)>,
+}
+
+impl Framing {
+    /// In the middle of `screen`, `size` columns and lines if there are so many.
+    pub fn new(screen: Rect, size: (u16, usize), hints: Vec<(&'static str, &'static str)>) -> Self {
+        let high = u16::try_from(size.1).unwrap_or(u16::MAX);
+        Framing { place: centered(screen, size.0, high), hints }
+    }
+
+    /// The key that is named under a click.
+    pub fn key_at(&self, position: Position) -> Option<KeyEvent> {
+        let place = self.place;
+        if place.height < 2 || position.y != place.bottom() - 1 || !place.contains(position) {
+            return None;
+        }
+        let room = usize::from(place.width.saturating_sub(4));
+        let mut end = usize::from(place.x) + 1;
+        let mut used = 0;
+        for (key, what) in &self.hints {
+            let wide = hint_width(key, what);
+            used += wide;
+            if used > room {
+                return None;
+            }
+            let begin = end;
+            end += wide;
+            if (begin..end).contains(&usize::from(position.x)) {
+                let named = if key.chars().count() == 1 { (*key).to_owned() } else { format!("<{key}>") };
+                return keys::parse(&named).ok().filter(|keys| keys.len() == 1)?.pop();
+            }
+        }
+        None
+    }
+}
+
+/// Draws the empty box of a popup; its inside.
+pub fn draw_framed(frame: &mut Frame<'_>, framing: &Framing, theme: &Theme, title: &str) -> Rect {
+    let size = (framing.place.width, framing.place.height);
+    draw_box(frame, framing.place, theme, size, title, &framing.hints)
 }
 
 /// Draws an empty box with a title in the middle of `area`, at most as large as it; its inside.
@@ -92,14 +144,16 @@ pub fn draw_box(
 fn hint_line<'a>(hints: &[(&'a str, &'a str)], theme: &Theme, room: usize) -> Line<'a> {
     let mut line = Line::default();
     for (key, what) in hints {
-        let span = [Span::raw(" "), Span::styled(*key, theme.key), Span::raw(format!(" {what} "))];
-        let wide: usize = span.iter().map(|span| width(&span.content)).sum();
-        if line.width() + wide > room {
+        if line.width() + hint_width(key, what) > room {
             break;
         }
-        line.spans.extend(span);
+        line.spans.extend([Span::raw(" "), Span::styled(*key, theme.key), Span::raw(format!(" {what} "))]);
     }
     line
+}
+
+fn hint_width(key: &str, what: &str) -> usize {
+    width(key) + width(what) + 3
 }
 
 /// A place in the middle, no larger than `area`.

@@ -14,9 +14,9 @@ use crate::tui::keymap::{GLOBAL, KeyRow, Keymap};
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::input::TextLine;
 
-use super::{Popup, Stay, centered, draw_box, wheel};
+use super::{Framing, Popup, Stay, draw_framed, wheel};
 
-const SIZE: (u16, u16) = (72, 20);
+const SIZE: (u16, usize) = (72, 20);
 
 /// A search line and what it finds.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Palette {
 
     /// Lines of the list in the popup as it is drawn on `screen`.
     fn height(screen: Rect) -> usize {
-        usize::from(centered(screen, SIZE.0, SIZE.1).height.saturating_sub(3))
+        usize::from(Framing::new(screen, SIZE, Vec::new()).place.height.saturating_sub(3))
     }
 }
 
@@ -96,7 +96,7 @@ impl Popup for Palette {
         if let Some(lines) = wheel(mouse) {
             self.cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
         }
-        let place = centered(cx.screen, SIZE.0, SIZE.1);
+        let place = self.framing(cx.screen).map_or(Rect::ZERO, |framing| framing.place);
         if mouse.kind == MouseEventKind::Down(MouseButton::Left)
             && place.contains(Position::new(mouse.column, mouse.row))
             && mouse.row >= place.y + 2
@@ -107,10 +107,14 @@ impl Popup for Palette {
         Stay::Open
     }
 
+    fn framing(&self, screen: Rect) -> Option<Framing> {
+        Some(Framing::new(screen, SIZE, vec![("enter", "do it"), ("esc", "close")]))
+    }
+
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let theme = look.theme;
-        let hints = [("enter", "do it"), ("esc", "close")];
-        let inside = draw_box(frame, area, theme, SIZE, "Actions", &hints);
+        let Some(framing) = self.framing(area) else { return };
+        let inside = draw_framed(frame, &framing, theme, "Actions");
         if inside.is_empty() {
             return;
         }
@@ -120,7 +124,13 @@ impl Popup for Palette {
         frame.set_cursor_position(cursor);
         let list = Rect { y: inside.y + 1, height: inside.height - 1, ..inside };
         if self.found.is_empty() {
-            frame.buffer_mut().set_stringn(list.x, list.y, "nothing is called so", 20, theme.dim);
+            frame.buffer_mut().set_stringn(
+                list.x,
+                list.y,
+                "no action is called that; try other letters",
+                usize::from(list.width),
+                theme.dim,
+            );
         }
         let window = self.cursor.window(usize::from(list.height), self.found.len());
         for (y, index) in (list.y..list.bottom()).zip(window) {

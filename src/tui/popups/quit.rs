@@ -54,7 +54,7 @@ impl Popup for Quit {
         lines.push(Line::default());
         for (key, what) in [
             ("s", "stop them: they are cancelled, then labtop ends"),
-            ("l", "leave now: the queue waits for later, what runs breaks off"),
+            ("l", "leave: what runs goes back into the queue, for labtop worker"),
         ] {
             lines.push(Line::from(vec![Span::styled(key, theme.key), Span::raw(format!("  {what}"))]));
         }

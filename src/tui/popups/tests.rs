@@ -1,5 +1,8 @@
 //! Popups from keys.
 
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+
+use crate::tui::Message;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, failure};
 use crate::worker::protocol::{Command, Write};
@@ -57,12 +60,42 @@ fn a_form_says_what_is_wrong_where_it_is_wrong() {
 }
 
 #[test]
-fn only_y_confirms() {
+fn what_cannot_be_undone_is_confirmed_by_typing() {
     let mut stage = stage();
     stage.press("  D<enter>");
     insta::assert_snapshot!(stage.screen());
     assert!(!stage.commands().iter().any(|command| matches!(command, Command::Write(_))));
-    stage.press("y");
+    stage.press("y<enter>");
+    assert!(!stage.commands().iter().any(|command| matches!(command, Command::Write(_))));
+    stage.press("<backspace>2<enter>");
     assert!(stage.commands().contains(&&Command::Write(Write::Remove(vec![11, 12]))));
     assert!(!stage.screen().contains("#12"), "{}", stage.screen());
+}
+
+#[test]
+fn the_keys_named_in_a_border_can_be_clicked() {
+    let mut stage = stage();
+    stage.press("  D");
+    click(&mut stage, "esc keep");
+    assert!(!stage.screen().contains("type 2"), "{}", stage.screen());
+    stage.press("D2");
+    click(&mut stage, "enter delete");
+    assert!(stage.commands().contains(&&Command::Write(Write::Remove(vec![11, 12]))));
+    click(&mut stage, "n new");
+    assert!(stage.screen().contains("New run"), "{}", stage.screen());
+    click(&mut stage, "esc close");
+    click(&mut stage, "5 Activity");
+    assert!(stage.screen().contains("Health"), "{}", stage.screen());
+}
+
+/// Clicks on the first place where `text` stands.
+fn click(stage: &mut Stage, text: &str) {
+    let screen = stage.screen();
+    let found = (0..).zip(screen.lines()).find_map(|(row, line)| {
+        let before = line.split_once(text)?.0;
+        Some((row, u16::try_from(crate::domain::text::width(before)).unwrap()))
+    });
+    let (row, column) = found.unwrap_or_else(|| panic!("no {text}:\n{screen}"));
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    stage.tell(Message::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
 }

@@ -12,6 +12,7 @@ use ratatui::layout::Rect;
 use crate::tui::action::Action;
 use crate::tui::charts::testing::text_of;
 use crate::tui::context::{Context, Effect, Look, Toast};
+use crate::tui::keymap::{Keymap, Keys};
 use crate::tui::popups::Popup;
 use crate::tui::theme::Theme;
 use crate::worker::protocol::{Answer, Command, Event, Failure, Read, Request, Slot, Ticket, Write};
@@ -45,7 +46,9 @@ impl<T: Tab> Desk<T> {
 
     /// Lets `change` act on the tab as a message would.
     pub fn with(&mut self, change: impl FnOnce(&mut T, &mut Context<'_>)) -> &mut Self {
+        let keymap = Keymap::load(None);
         let mut cx = Context {
+            keys: Keys::new(&keymap, self.tab.section()),
             now: Timestamp::from_second(1_750_000_000).unwrap(),
             area: self.area,
             screen: self.area,
@@ -140,8 +143,13 @@ impl<T: Tab> Desk<T> {
 
     pub fn buffer(&self) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(self.area.width, self.area.height)).unwrap();
-        let theme = Theme::default();
-        let look = Look { theme: &theme, now: Timestamp::from_second(1_750_000_000).unwrap(), tick: 3 };
+        let (theme, keymap) = (Theme::default(), Keymap::load(None));
+        let look = Look {
+            theme: &theme,
+            now: Timestamp::from_second(1_750_000_000).unwrap(),
+            tick: 3,
+            keys: Keys::new(&keymap, self.tab.section()),
+        };
         terminal.draw(|frame| self.tab.draw(frame, frame.area(), &look)).unwrap();
         terminal.backend().buffer().clone()
     }

@@ -11,9 +11,11 @@ use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
+use crate::domain::window::{Key, Window};
 use crate::tui::widgets::number::counted;
 use crate::worker::protocol::{
-    Answer, BatchFile, Cancel, Command, Event, Failure, JobState, JobUpdate, Read, Request, Write,
+    Answer, BatchFile, Cancel, Command, Event, ExperimentRows, ExperimentsRead, Failure, JobState, JobUpdate,
+    Read, Request, Write,
 };
 
 /// Names as they come from other people's databases.
@@ -122,9 +124,7 @@ impl Data {
                     .iter()
                     .filter(|run| !read.filter.contains("simulate") || !run.is_simulated())
                     .collect();
-                let (offset, limit) = (read.offset as usize, read.limit as usize);
-                let rows = all.iter().skip(offset).take(limit).map(|run| (*run).clone()).collect();
-                Ok(Answer::Experiments { rows, total: all.len() as u64, offset: read.offset })
+                Ok(Answer::Experiments(window_of(&all, read)))
             }
             Read::Detail(id) => match self.runs.iter().find(|run| run.id == *id) {
                 Some(run) => {
@@ -308,4 +308,21 @@ fn files() -> Vec<BatchFile> {
         file("sentiment v3", Ok("24 trials · random · simulate · 2 at once")),
         file("broken", Err("line 4: unknown key `serach` (known: name, dataset, runner, search, params)")),
     ]
+}
+
+/// As a store answers, whatever the order that was asked for.
+fn window_of(all: &[&Experiment], read: &ExperimentsRead) -> ExperimentRows {
+    let limit = read.limit as usize;
+    let place = |key: &Key| all.iter().position(|run| run.id == key.id).unwrap_or(0);
+    let position = match &read.window {
+        Window::First => 0,
+        Window::Last => all.len().saturating_sub(limit),
+        Window::At(place) => (*place as usize).min(all.len()),
+        Window::After(key) => place(key) + 1,
+        Window::Before(key) => place(key).saturating_sub(limit),
+        Window::Around(key) => place(key).saturating_sub(limit / 2).min(all.len().saturating_sub(limit)),
+    };
+    let rows: Vec<Experiment> = all.iter().skip(position).take(limit).map(|run| (*run).clone()).collect();
+    let keys = rows.iter().map(|run| Key::of_id(run.id)).collect();
+    ExperimentRows { rows, keys, position: position as u64, total: all.len() as u64 }
 }

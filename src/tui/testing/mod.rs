@@ -51,7 +51,7 @@ impl Stage {
             batches: PathBuf::from("config/batches"),
             columns: Vec::new(),
         };
-        let app = App::new(options, Keymap::load(None).unwrap(), Theme::default());
+        let app = App::new(options, Keymap::load(None), Theme::default());
         let now = data::at(0);
         let size = Size::new(width, height);
         let mut stage = Stage { app, data, now, size, sent: vec![], effects: vec![], silent: false };

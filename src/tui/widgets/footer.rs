@@ -20,9 +20,7 @@ pub fn draw(area: Rect, buffer: &mut Buffer, theme: &Theme, hints: &[Hint], righ
     if area.is_empty() {
         return;
     }
-    let right_width = right.map_or(0, |line| line.width() + 2).min(usize::from(area.width) / 2);
-    let room = usize::from(area.width).saturating_sub(right_width);
-    let kept = keep(hints, room);
+    let kept = keep(hints, room(area, right));
     let mut spans = Vec::with_capacity(kept.len() * 3);
     for hint in kept {
         spans.push(Span::styled(format!(" {}", hint.key), theme.key));
@@ -33,6 +31,21 @@ pub fn draw(area: Rect, buffer: &mut Buffer, theme: &Theme, hints: &[Hint], righ
         let wide = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
         buffer.set_line(area.right() - wide, area.y, line, wide);
     }
+}
+
+/// The hint under a column, as an index into `hints`.
+pub fn at(area: Rect, hints: &[Hint], right: Option<&Line<'static>>, column: u16) -> Option<usize> {
+    let mut end = usize::from(area.x);
+    let hit = keep(hints, room(area, right)).into_iter().find(|hint| {
+        end += columns(hint);
+        usize::from(column) < end
+    })?;
+    hints.iter().position(|hint| std::ptr::eq(hint, hit))
+}
+
+fn room(area: Rect, right: Option<&Line<'static>>) -> usize {
+    let taken = right.map_or(0, |line| line.width() + 2).min(usize::from(area.width) / 2);
+    usize::from(area.width).saturating_sub(taken)
 }
 
 fn columns(hint: &Hint) -> usize {

@@ -7,24 +7,35 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::domain::text::{first_characters, one_line};
+use crate::tui::context::Look;
 use crate::tui::theme::Theme;
 use crate::worker::protocol::Failure;
 
-use super::prose::Prose;
+use super::prose::{Prose, breaks};
 
 /// Longest error that is shown, characters.
 const LONGEST: usize = 4096;
 
-/// Lines in the middle of an area; the first stands out, the others are hints.
-pub fn draw_empty(area: Rect, buffer: &mut Buffer, theme: &Theme, lines: &[&str]) {
+/// Draws centered lines, the first in the style of text, the others dim; the names of actions become the keys in force
+/// (see `Keys::say`). What is too long goes on in the next line, and where there are too few lines, all becomes one text.
+pub fn draw_empty(area: Rect, buffer: &mut Buffer, look: &Look<'_>, lines: &[&str]) {
     let area = area.intersection(buffer.area);
-    let height = (lines.len() as u16).min(area.height);
+    let columns = usize::from(area.width);
+    let styled = |index: usize| if index == 0 { look.theme.text } else { look.theme.dim };
+    let safe: Vec<String> = lines.iter().map(|line| one_line(&look.keys.say(line), LONGEST)).collect();
+    let broken = |texts: &[String]| -> Vec<Line<'static>> {
+        let parts = texts.iter().enumerate().flat_map(|(index, text)| {
+            breaks(text, columns).map(move |part| Line::from(part.to_owned()).style(styled(index)))
+        });
+        parts.collect()
+    };
+    let mut text = broken(&safe);
+    if text.len() > usize::from(area.height) {
+        text = broken(&[safe.join(" · ")]);
+    }
+    let height = u16::try_from(text.len()).unwrap_or(u16::MAX).min(area.height);
     let place = Rect { y: area.y + (area.height - height) / 2, height, ..area };
-    let styled = lines.iter().enumerate().map(|(index, line)| {
-        let style = if index == 0 { theme.text } else { theme.dim };
-        Line::from(one_line(line, LONGEST)).style(style)
-    });
-    Paragraph::new(styled.collect::<Text<'_>>()).alignment(Alignment::Center).render(place, buffer);
+    Paragraph::new(Text::from(text)).alignment(Alignment::Center).render(place, buffer);
 }
 
 /// The part of `area` that a failure leaves below itself: for drawing and for clicks alike.

@@ -88,7 +88,7 @@ impl Prose {
 }
 
 /// The lines of one paragraph, broken at blanks where possible; an empty paragraph is one empty line.
-fn breaks(text: &str, columns: usize) -> impl Iterator<Item = &str> {
+pub(super) fn breaks(text: &str, columns: usize) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let current = rest?;

@@ -81,7 +81,7 @@ fn is_same_outage(one: &RoleHealth, other: &RoleHealth) -> bool {
 }
 
 /// `batch 7/12 ▓▓▓▓▓░░░ 0:42`; none when nothing runs.
-pub fn meter_line(jobs: &Jobs, now: Timestamp, theme: &Theme) -> Option<Line<'static>> {
+pub fn meter_line(jobs: &Jobs, now: Timestamp, theme: &Theme, with_left: bool) -> Option<Line<'static>> {
     let running: Vec<&Job> = jobs.running().collect();
     let first = running.first()?;
     let (done, total, failed) = running.iter().fold((0, 0, 0), |(done, total, failed), job| {
@@ -99,6 +99,10 @@ pub fn meter_line(jobs: &Jobs, now: Timestamp, theme: &Theme) -> Option<Line<'st
     }
     let longest = running.iter().map(|job| job.elapsed(now)).max().unwrap_or_default();
     spans.push(Span::raw(clock(longest)));
+    let left = running.iter().filter_map(|job| job.left(now)).max();
+    if let Some(left) = left.filter(|_| with_left) {
+        spans.push(Span::styled(format!(" · {} left", clock(left)), theme.dim));
+    }
     if failed > 0 {
         spans.push(Span::styled(format!(" {failed} failed"), theme.bad));
     }

@@ -93,9 +93,107 @@ fn a_bad_file_names_the_key_and_what_is_accepted() {
 #[test]
 fn cancel_and_retry_of_what_does_not_exist_say_so() {
     let lab = Labtop::new();
-    for command in ["show", "cancel", "retry"] {
+    for command in ["show", "cancel", "retry", "resume"] {
         let ran = lab.run(&["batch", command, "9"]);
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains('9'), "{ran:?}");
     }
+}
+
+const SLOW: &str = "name = 'slow'\ndataset = 'd'\nparallel = 2\nseed = 1\nsteps = 1000\ndelay_ms = 20\n[params]\n\
+                    model = ['A', 'B', 'C', 'D']\n";
+
+/// Waits until `batch show 1` has that many running, and gives it back.
+fn until_running(lab: &Labtop, count: u64) -> serde_json::Value {
+    loop {
+        let batches = lab.json(&["batch", "ls"]);
+        if batches[0]["running"] == count {
+            return lab.json(&["batch", "show", "1"]);
+        }
+    }
+}
+
+#[test]
+fn a_stopped_batch_goes_on_where_it_broke_off() {
+    let lab = Labtop::new();
+    let file = lab.write("slow.toml", SLOW);
+    let child =
+        lab.command().args(["batch", "run", &file]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until_running(&lab, 2);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(130));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("labtop batch resume 1"), "{said}");
+    let stopped = lab.json(&["batch", "show", "1"]);
+    assert_eq!((&stopped["batch"]["interrupted"], &stopped["batch"]["queued"]), (&json!(2), &json!(2)));
+
+    // A process that is killed can say nothing: the next command sees that its lock is free.
+    let mut child = lab.command().args(["batch", "resume", "1"]).spawn().unwrap();
+    until_running(&lab, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = lab.json(&["batch", "show", "1"]);
+    assert_eq!((&killed["batch"]["interrupted"], &killed["batch"]["running"]), (&json!(2), &json!(0)));
+    let run = &killed["experiments"][0];
+    assert_eq!((&run["status"], &run["attempt"]), (&json!("interrupted"), &json!(2)));
+    assert_eq!(run["error"], "the process that ran it ended");
+}
+
+#[test]
+fn a_worker_runs_what_is_queued_and_takes_up_what_broke_off() {
+    let lab = Labtop::new();
+    let quick = SLOW.replace("delay_ms = 20", "delay_ms = 0").replace("steps = 1000", "steps = 3");
+    let (slow, quick) =
+        (lab.write("slow.toml", &SLOW.replace("1000", "150")), lab.write("quick.toml", &quick));
+    let mut child = lab.command().args(["batch", "run", &slow]).spawn().unwrap();
+    until_running(&lab, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(lab.ok(&["batch", "queue", &quick]).contains("Queued 4 experiments as batch 2"));
+    let ran = lab.run(&["worker", "--once", "--parallel", "8"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("8 experiments ended"), "{ran:?}");
+    for id in ["1", "2"] {
+        assert_eq!(lab.json(&["batch", "show", id])["batch"]["completed"], 4);
+    }
+    assert!(lab.run(&["worker", "--once"]).stderr.contains("0 experiments ended"));
+}
+
+#[test]
+fn what_another_process_runs_can_be_cancelled() {
+    let lab = Labtop::new();
+    let file = lab.write("slow.toml", SLOW);
+    let mut child =
+        lab.command().args(["batch", "run", &file]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    until_running(&lab, 2);
+    let cancelled = lab.json(&["cancel", "1"]);
+    assert_eq!((&cancelled[0]["id"], &cancelled[0]["status"]), (&json!(1), &json!("cancelled")));
+    // Its lane goes on with the next one.
+    while lab.json(&["show", "3"])["status"] == "queued" {}
+    let said = lab.ok(&["batch", "cancel", "1"]);
+    assert_eq!(said.trim(), "Cancelled 1 queued and 2 running experiments of batch 1");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "it ends by itself, with none completed");
+    assert_eq!(lab.json(&["batch", "show", "1"])["batch"]["cancelled"], 4);
+    let again = lab.run(&["cancel", "1"]);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("experiment 1 is cancelled already"), "{again:?}");
+}
+
+#[test]
+fn archived_runs_are_out_of_sight_until_they_are_taken_back() {
+    let lab = Labtop::new();
+    lab.ok(&["run", "--model", "BERT", "--dataset", "d", "--seed", "7", "--steps", "3"]);
+    let again = lab.json(&["rerun", "1"]);
+    let first = lab.json(&["show", "1"]);
+    assert_eq!(
+        (&again[0]["id"], &again[0]["results"]),
+        (&json!(2), &first["results"]),
+        "equal seeds, equal results"
+    );
+    lab.ok(&["archive", "1"]);
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 1);
+    lab.ok(&["archive", "1", "--undo"]);
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 2);
 }

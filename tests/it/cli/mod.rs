@@ -3,5 +3,6 @@
 mod batch;
 mod demo;
 mod errors;
+mod read_only;
 mod run;
 mod search;

@@ -2,8 +2,9 @@
 
 use labtop::domain::experiment::{Edit, Outcome, Status};
 use labtop::domain::filter::{Field, Figure};
+use labtop::domain::metric::MetricPoint;
 use labtop::store::ErrorKind;
-use labtop::store::experiments::{ExperimentQuery, Sort};
+use labtop::store::experiments::{Entry, ExperimentQuery, Sort};
 use serde_json::{Map, json};
 
 use crate::support::backends::Backends;
@@ -17,6 +18,7 @@ macro_rules! cases {
             what_is_created_is_read_back,
             finishing_commits_one_result,
             a_late_attempt_is_fenced_off,
+            many_are_written_together_and_each_is_answered,
             points_keep_their_order_and_odd_values,
             lists_sort_page_and_leave_out_the_archived,
             empty_values_come_last_both_ways,
@@ -95,6 +97,55 @@ async fn a_late_attempt_is_fenced_off(backends: &Backends) {
     assert_eq!((again.status, again.attempt, again.error), (Status::Queued, 2, None));
 }
 
+async fn many_are_written_together_and_each_is_answered(backends: &Backends) {
+    let store = backends.experiments();
+    let mut ids = Vec::new();
+    for name in ["going", "ending", "ended", "failing"] {
+        ids.push(store.create(&running(name)).await.unwrap().id);
+    }
+    store.finish(ids[2], 1, &completed(json!({ "accuracy": 0.1 }))).await.unwrap();
+    let failed = Outcome {
+        status: Status::Failed,
+        results: Map::new(),
+        error: Some("it's \"odd\"\n\u{1F4A5}".to_owned()),
+        finished_at: None,
+    };
+    let entry = |id, attempt, points: &[MetricPoint], outcome: Option<Outcome>| Entry {
+        id,
+        attempt,
+        points: points.to_vec(),
+        outcome,
+    };
+    let done = completed(json!({ "accuracy": 0.9134, "odd": "it's" }));
+    let answers = store
+        .commit(&[
+            entry(ids[0], 1, &[point("loss", 1, 0.5)], None),
+            entry(ids[1], 1, &[point("loss", 1, 0.5), point("loss", 2, 0.25)], Some(done.clone())),
+            entry(ids[2], 1, &[point("loss", 1, 0.5)], Some(done.clone())),
+            entry(ids[0], 2, &[point("loss", 2, 0.5)], None),
+            entry(424_242, 1, &[], Some(done.clone())),
+            entry(ids[3], 1, &[], Some(failed)),
+            entry(ids[1], 1, &[point("loss", 3, 0.5)], Some(done)),
+        ])
+        .await
+        .unwrap();
+    let kinds: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(|error| error.kind)).collect();
+    let conflict = Some(ErrorKind::Conflict);
+    assert_eq!(kinds, [None, None, conflict, conflict, Some(ErrorKind::NotFound), None, conflict]);
+    assert_eq!(answers[0].as_ref().unwrap(), &None);
+    let ended = answers[1].as_ref().unwrap().as_ref().unwrap();
+    assert_eq!((ended.status, ended.figures.accuracy), (Status::Completed, Some(0.9134)));
+    assert_eq!(ended, &store.get(ids[1]).await.unwrap());
+    let failed = answers[5].as_ref().unwrap().as_ref().unwrap();
+    assert_eq!(failed.error.as_deref(), Some("it's \"odd\"\n\u{1F4A5}"));
+    let mut counts = Vec::new();
+    for id in &ids {
+        counts.push(store.points(*id).await.unwrap().len());
+    }
+    assert_eq!(counts, [1, 2, 0, 0]);
+    assert!(store.commit(&[]).await.unwrap().is_empty());
+}
+
 async fn points_keep_their_order_and_odd_values(backends: &Backends) {
     let store = backends.experiments();
     let id = store.create(&running("x")).await.unwrap().id;
@@ -123,8 +174,8 @@ async fn lists_sort_page_and_leave_out_the_archived(backends: &Backends) {
     let page = store.list(&query).await.unwrap();
     assert_eq!(page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1], ids[2]]);
     assert_eq!(page.total, 3);
-    let rest = store.list(&ExperimentQuery { offset: 2, ..query.clone() }).await.unwrap();
-    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.total), (1, ids[0], 3));
+    let rest = store.list(&ExperimentQuery { window: page.next().unwrap(), ..query.clone() }).await.unwrap();
+    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.position, rest.total), (1, ids[0], 2, 3));
     let all = store.list(&ExperimentQuery { with_archived: true, limit: 10, ..query }).await.unwrap();
     assert_eq!(all.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1], ids[3], ids[2], ids[0]]);
     let newest = store.list(&ExperimentQuery::default()).await.unwrap();

@@ -3,11 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
-
 use crate::support::labtop::Labtop;
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{Terminal, signal};
 
 const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/batches");
 
@@ -55,47 +52,161 @@ fn absent_servers_are_told_and_the_rest_works() {
     assert!(terminal.is_restored());
 }
 
-#[test]
-fn a_terminate_signal_restores_the_terminal() {
-    let lab = Labtop::new();
-    let mut terminal = open(&lab, 80, 24);
-    terminal.wait_for("Experiments");
-    let pid = terminal.pid().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    terminal.wait_for_end();
-    assert!(terminal.is_restored());
+/// The dashboard started from a shell, which outlives it and can be asked about the terminal.
+fn from_shell(lab: &Labtop, environment: &[(&str, &str)]) -> Terminal {
+    let environment = [&[("LABTOP__BATCHES", PUBLISHED)], environment].concat();
+    let mut terminal = Terminal::shell(lab.folder.path(), &environment);
+    terminal.press("\"$LABTOP\"; echo code $?\r");
+    terminal.wait_for("No experiments yet");
+    terminal
+}
+
+/// Modes of the screen and of the line discipline are those of a shell again.
+fn must_be_restored(terminal: &mut Terminal) {
+    assert!(terminal.is_restored(), "{}", terminal.text());
+    terminal.press("stty -a; echo asked\r");
+    terminal.wait("what stty says", |screen| screen.matches("asked").count() > 1);
+    let told = terminal.text();
+    for mode in ["icanon", "echo", "isig", "icrnl", "opost"] {
+        assert!(told.split_whitespace().any(|word| word == mode), "{mode}: {told}");
+    }
 }
 
 #[test]
-fn random_keys_and_resizes_do_no_harm() {
-    const KEYS: [&str; 48] = [
-        "j", "k", "h", "l", "g", "G", "\x04", "\x15", " ", "s", "S", "/", "\r", "\x1b[A", "\x1b[B", "\x1b[C",
-        "\x1b[D", "\t", "1", "2", "3", "4", "5", "[", "]", "?", ":", "b", "n", "c", "r", "t", "N", "a", "y",
-        "x", "m", "\x7f", "a", "0", "'", ">", "é", "日", "\x1b[5~", "\x1b[6~", "R", "\x1b",
-    ];
+fn signals_restore_the_terminal() {
     let lab = Labtop::new();
-    lab.ok(&["demo"]);
-    let mut terminal = open(&lab, 100, 30);
-    terminal.wait_for("Experiments");
-    let mut random = ChaCha8Rng::seed_from_u64(20_261_123);
-    for turn in 0..2000 {
-        if turn % 50 == 49 {
-            terminal.resize(random.random_range(1..=300), random.random_range(1..=100));
-        }
-        terminal.press(KEYS[random.random_range(0..KEYS.len())]);
-        while terminal.read(Duration::from_millis(0)) && random.random_range(0..4) == 0 {}
+    for name in ["TERM", "HUP"] {
+        let mut terminal = from_shell(&lab, &[]);
+        signal(terminal.child_of_shell(), name);
+        terminal.wait_for("code 130");
+        must_be_restored(&mut terminal);
     }
-    terminal.resize(120, 40);
-    // Closes whatever is open, however deep, and leaves; a question about running jobs is answered by stopping them.
-    for _ in 0..12 {
-        terminal.press("\x1b");
-        terminal.read(Duration::from_millis(60));
+}
+
+#[test]
+fn a_panic_restores_the_terminal_and_is_told() {
+    let lab = Labtop::new();
+    let mut terminal = from_shell(&lab, &[("LABTOP_PANIC", "1")]);
+    terminal.press("!");
+    terminal.wait_for("code 101");
+    assert!(terminal.text().contains("on purpose"), "{}", terminal.text());
+    must_be_restored(&mut terminal);
+}
+
+#[test]
+fn the_dashboard_goes_into_the_background_and_comes_back() {
+    let lab = Labtop::new();
+    let mut terminal = from_shell(&lab, &[]);
+    for _ in 0..2 {
+        terminal.press("\x1a");
+        terminal.wait("the shell", |screen| screen.to_lowercase().contains("stopped"));
+        must_be_restored(&mut terminal);
+        terminal.press("clear; fg\r");
+        terminal.wait_for("No experiments yet");
     }
     terminal.press("5");
-    terminal.wait_for("Activity");
-    let pid = terminal.pid().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    terminal.wait_for_end();
-    assert!(terminal.is_restored(), "{}", terminal.text());
-    assert!(!String::from_utf8_lossy(&terminal.written).contains("panicked"));
+    terminal.wait_for("Health");
+    terminal.press("q");
+    terminal.wait("the shell again", |screen| !screen.contains("Health"));
+    must_be_restored(&mut terminal);
+}
+
+#[test]
+fn a_shrunk_and_grown_terminal_is_drawn_whole() {
+    let lab = Labtop::new();
+    let mut terminal = open(&lab, 120, 30);
+    terminal.wait_for("No experiments yet");
+    for _ in 0..5 {
+        terminal.resize(30, 10);
+        terminal.resize(120, 30);
+        terminal.wait("the whole screen", |screen| {
+            screen.contains("5 Activity")
+                && screen.contains("No experiments yet")
+                && screen.contains("? help")
+        });
+    }
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+}
+
+#[test]
+fn wrong_keys_and_colours_are_told_over_the_first_screen() {
+    let lab = Labtop::new();
+    let keymap = lab.write("keys.toml", "[global]\n\"Z\" = \"quit\"\n\"w\" = \"qiut\"\n");
+    let theme = lab.write("mine.toml", "base = \"dark\"\n[styles]\ntitel = {}\n");
+    let environment = [("LABTOP__UI__KEYMAP", keymap.as_str()), ("LABTOP__UI__THEME", theme.as_str())];
+    let mut terminal = Terminal::start(lab.folder.path(), &[], &environment, 140, 40);
+    terminal.wait_for("Not everything in your settings is in force");
+    terminal.wait("both files", |screen| {
+        screen.contains("keys.toml:3: ") && screen.contains("mine.toml:3: titel")
+    });
+    terminal.press("\x1b");
+    terminal.wait("the popup closed", |screen| !screen.contains("Not everything"));
+    terminal.press("Z");
+    assert_eq!(terminal.wait_for_end(), 0);
+    let mut command = lab.command();
+    let ran = command.arg("keys").env("LABTOP__UI__KEYMAP", &keymap).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(stdout.contains("Z, ctrl+c") || stdout.contains("Z, "), "{stdout}");
+    assert!(stderr.contains("keys.toml:3: \"w\": there is no action 'qiut'; did you mean quit?"), "{stderr}");
+}
+
+#[test]
+fn a_paste_longer_than_the_queue_of_the_terminal_is_taken() {
+    let lab = Labtop::new();
+    let mut terminal = open(&lab, 100, 30);
+    terminal.wait_for("No experiments yet");
+    for text in ["name = 'x' ".repeat(4000), "\u{1f980}".repeat(10_000), "x".repeat(200_000)] {
+        terminal.press("/");
+        terminal.press(&format!("\x1b[200~{text}\x1b[201~"));
+        terminal.press("\x1b");
+        terminal.read(Duration::from_millis(100));
+        terminal.press("5");
+        terminal.wait_for("Health");
+        terminal.press("1");
+        terminal.wait("the first tab", |screen| !screen.contains("Health"));
+    }
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+}
+
+const SLOW: &str = "name = 'slow'\ndataset = 'd'\nparallel = 2\nsteps = 1000\ndelay_ms = 20\n[params]\nmodel = ['A', 'B', 'C', 'D']\n";
+
+#[test]
+fn who_leaves_may_leave_the_queue_for_later() {
+    let lab = Labtop::new();
+    std::fs::create_dir(lab.folder.path().join("batches")).unwrap();
+    lab.write("batches/slow.toml", SLOW);
+    let mut terminal = Terminal::start(lab.folder.path(), &[], &[("LABTOP__BATCHES", "batches")], 120, 40);
+    terminal.wait_for("No experiments yet");
+    terminal.press("b");
+    terminal.wait_for("slow");
+    terminal.press("\r");
+    terminal.wait_for("● running");
+    terminal.press("q");
+    terminal.wait_for("goes back into the queue");
+    terminal.press("l");
+    assert_eq!(terminal.wait_for_end(), 0);
+    assert!(terminal.is_restored());
+    assert!(String::from_utf8_lossy(&terminal.written).contains("labtop worker --once"));
+    let batch = lab.json(&["batch", "show", "1"]);
+    assert_eq!((&batch["batch"]["queued"], &batch["batch"]["cancelled"]), (&4.into(), &0.into()), "{batch}");
+}
+
+#[test]
+fn what_dies_elsewhere_shows_it() {
+    let lab = Labtop::new();
+    let file = lab.write("slow.toml", SLOW);
+    let mut terminal = open(&lab, 160, 45);
+    terminal.wait_for("No experiments yet");
+    let mut child =
+        lab.command().args(["batch", "run", &file]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    terminal.wait_for("● running");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    terminal.wait_for("! interrupted");
+    assert!(!terminal.text().contains("● running"));
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
 }

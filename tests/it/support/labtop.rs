@@ -6,9 +6,13 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::servers::Database;
+
 /// A clean directory with a store in it, and the program run there.
 pub struct Labtop {
     pub folder: TempDir,
+    /// Databases that go with it.
+    places: Vec<Database>,
 }
 
 /// What a command printed and how it ended.
@@ -21,7 +25,13 @@ pub struct Ran {
 
 impl Labtop {
     pub fn new() -> Self {
-        Labtop { folder: tempfile::tempdir().unwrap() }
+        Labtop { folder: tempfile::tempdir().unwrap(), places: Vec::new() }
+    }
+
+    /// A database on a server that lives as long as this.
+    pub fn keeping(mut self, place: Database) -> Self {
+        self.places.push(place);
+        self
     }
 
     /// The program without anything of the user's own around it.

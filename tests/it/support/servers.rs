@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 
 use labtop::config;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::Host;
@@ -111,4 +111,21 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
         panic!("{databases}/{name} cannot be deleted");
     });
     Some((settings, database))
+}
+
+/// The environment that makes the program use these databases.
+pub fn variables(pg: &config::Postgres, chroma: &config::Chroma) -> Vec<(String, String)> {
+    let postgres = [
+        ("HOST", pg.host.clone()),
+        ("PORT", pg.port.to_string()),
+        ("DATABASE", pg.database.clone()),
+        ("USER", pg.user.clone()),
+        ("PASSWORD", pg.password.expose_secret().to_owned()),
+    ];
+    let mut variables: Vec<(String, String)> =
+        postgres.map(|(name, value)| (format!("LABTOP__POSTGRES__{name}"), value)).into();
+    variables.push(("LABTOP__CHROMA__URL".to_owned(), chroma.url.clone()));
+    variables.push(("LABTOP__CHROMA__DATABASE".to_owned(), chroma.database.clone()));
+    variables.push(("LABTOP__PROFILE".to_owned(), "servers".to_owned()));
+    variables
 }

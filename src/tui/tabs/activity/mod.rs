@@ -11,6 +11,7 @@ use crate::tui::context::{Context, Look, Tone};
 use crate::tui::jobs::Jobs;
 use crate::tui::popups::wheel;
 use crate::tui::widgets::cursor::Cursor;
+use crate::tui::widgets::table::drag_scrollbar;
 use crate::worker::protocol::{Cancel, Event, LogLine, RoleHealth};
 
 use super::Tab;
@@ -86,7 +87,12 @@ impl Tab for Activity {
         let Some(under) = panes.into_iter().find(|pane| self.pane(*pane, cx.area).contains(place)) else {
             return;
         };
-        if let Some(lines) = wheel(mouse) {
+        let list = view::list_area(under, self.pane(under, cx.area));
+        let total = self.total(under);
+        if drag_scrollbar(list, mouse, self.cursor(under), total) {
+            self.focus = under;
+            self.log_is_held = self.line.selected + 1 < self.log.len();
+        } else if let Some(lines) = wheel(mouse) {
             let focus = std::mem::replace(&mut self.focus, under);
             self.go(lines > 0, lines.unsigned_abs(), cx.area);
             self.focus = focus;
@@ -203,9 +209,9 @@ impl Activity {
             Focus::Health => self.health.get(self.role.selected).map(view::health_text),
             Focus::Log => self.log.get(self.line.selected).map(view::log_text),
         };
-        if let Some(text) = text {
-            cx.copy(text);
-            cx.toast(Tone::Good, "copied the line");
+        match text {
+            Some(text) => cx.copy_and_tell(text, "the line"),
+            None => cx.toast(Tone::Plain, "nothing is selected to copy"),
         }
     }
 }

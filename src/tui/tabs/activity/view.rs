@@ -7,14 +7,14 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 
 use crate::domain::text::one_line;
 use crate::tui::context::Look;
-use crate::tui::jobs::{Job, clock};
+use crate::tui::jobs::{Job, clock, per_time};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::notice::draw_empty;
 use crate::tui::widgets::number::took;
 use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::statusbar::meter;
-use crate::tui::widgets::table::{Cell, Column, Row, Table, draw_scrollbar};
+use crate::tui::widgets::table::{self, Cell, Column, Row, Table, draw_scrollbar};
 use crate::worker::protocol::{BackendState, JobState, LogLevel, LogLine, RoleHealth};
 
 use super::{Activity, Focus};
@@ -75,16 +75,20 @@ impl Activity {
         let pane = Pane::new("Jobs of this session").focused(focused).note(note, theme.running);
         let inside = pane.draw(area, frame.buffer_mut(), look);
         if self.jobs.all().is_empty() {
-            let lines = ["Nothing has been started yet.", "b launches a batch"];
-            return draw_empty(inside, frame.buffer_mut(), theme, &lines);
+            let lines = [
+                "Nothing has been started yet.",
+                "{launch_batch} launches a batch; what runs is shown here with its progress.",
+            ];
+            return draw_empty(inside, frame.buffer_mut(), look, &lines);
         }
         let table = Table {
             columns: vec![
-                Column::new("what").width(12, 24).flex(1),
+                Column::new("what").width(24, 24).flex(1),
                 Column::new("state").width(11, 11),
                 Column::new("progress").width(18, 18).priority(1),
                 Column::new("time").width(7, 7).right(),
                 Column::new("left").width(7, 7).right().priority(2),
+                Column::new("rate").width(7, 8).right().priority(3),
             ],
             total: self.jobs.all().len(),
             cursor: self.job,
@@ -141,11 +145,13 @@ impl Activity {
     fn draw_log(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let theme = look.theme;
         let focused = self.focus == Focus::Log;
-        let held = if self.log_is_held { "end goes to the newest" } else { "" };
+        let held =
+            if self.log_is_held { look.keys.say("{bottom} goes to the newest") } else { String::new() };
         let pane = Pane::new("Log").focused(focused).note(held, theme.dim);
         let inside = pane.draw(area, frame.buffer_mut(), look);
         if self.log.is_empty() {
-            return draw_empty(inside, frame.buffer_mut(), theme, &["Nothing has been logged yet."]);
+            let lines = ["Nothing has been logged yet.", "What goes wrong in the background is told here."];
+            return draw_empty(inside, frame.buffer_mut(), look, &lines);
         }
         let buffer = frame.buffer_mut();
         let window = self.line.window(usize::from(inside.height), self.log.len());
@@ -173,14 +179,20 @@ fn roles_area(inside: Rect) -> (Rect, Rect) {
     (roles, Rect { y: roles.bottom(), height: below, ..inside })
 }
 
-/// The line of a pane's list under a click.
-pub(super) fn line_at(pane: Focus, area: Rect, place: Position) -> Option<usize> {
+/// Where the lines of a pane's list are.
+pub(super) fn list_area(pane: Focus, area: Rect) -> Rect {
     let inside = Pane::inside(area);
     match pane {
-        Focus::Jobs => Table::line_at(inside, place),
-        Focus::Health => Table::line_at(roles_area(inside).0, place),
-        Focus::Log => inside.contains(place).then(|| usize::from(place.y - inside.y)),
+        Focus::Jobs => table::body(inside),
+        Focus::Health => table::body(roles_area(inside).0),
+        Focus::Log => inside,
     }
+}
+
+/// The line of a pane's list under a click.
+pub(super) fn line_at(pane: Focus, area: Rect, place: Position) -> Option<usize> {
+    let list = list_area(pane, area);
+    list.contains(place).then(|| usize::from(place.y - list.y))
 }
 
 fn job_row(job: &Job, look: &Look<'_>) -> Row {
@@ -203,6 +215,7 @@ fn job_row(job: &Job, look: &Look<'_>) -> Row {
         Cell::styled(progress, style),
         Cell::new(clock(job.elapsed(look.now))),
         Cell::new(job.left(look.now).map(clock).unwrap_or_default()),
+        Cell::styled(job.rate().map(per_time).unwrap_or_default(), theme.dim),
     ])
 }
 

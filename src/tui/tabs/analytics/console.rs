@@ -121,6 +121,9 @@ impl Console {
             return;
         };
         let total = found.sheet.total();
+        if sheet.is_some_and(|area| Table::drag(area, mouse, &mut found.sheet.cursor, total)) {
+            return;
+        }
         match (mouse.kind, line) {
             (MouseEventKind::ScrollDown, _) => found.sheet.cursor.scroll(true, WHEEL, height, total),
             (MouseEventKind::ScrollUp, _) => found.sheet.cursor.scroll(false, WHEEL, height, total),
@@ -190,10 +193,17 @@ impl Console {
         let focused = self.has_keys() && !self.line.is_typing();
         match self.result.data() {
             Some(found) if found.sheet.total() == 0 => {
-                notice::draw_empty(area, buffer, look.theme, &["no rows"]);
+                notice::draw_empty(area, buffer, look, &["no rows"]);
             }
             Some(found) => found.sheet.draw(area, buffer, look.theme, focused),
-            None => {}
+            None if self.is_loading() => notice::draw_empty(area, buffer, look, &["reading…"]),
+            None => {
+                let lines = [
+                    "{sql} types SQL, enter asks: one statement that reads.",
+                    "SHOW ALL TABLES lists what there is; experiments_performance holds finished runs.",
+                ];
+                notice::draw_empty(area, buffer, look, &lines);
+            }
         }
     }
 }

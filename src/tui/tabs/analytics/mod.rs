@@ -120,8 +120,7 @@ impl Analytics {
         if text.is_empty() {
             return cx.toast(Tone::Plain, "nothing to copy yet");
         }
-        cx.copy(text);
-        cx.toast(Tone::Good, "copied the table");
+        cx.copy_and_tell(text, "the table");
     }
 
     fn is_over_console(&self, area: Rect, position: Position) -> bool {
@@ -156,10 +155,7 @@ impl Tab for Analytics {
             Action::Sql | Action::Filter => self.console.open(),
             Action::NextPane | Action::PreviousPane => self.console.switch_focus(),
             Action::CopyLine if self.console.has_keys() => match self.console.selected_text() {
-                Some(line) => {
-                    cx.copy(line);
-                    cx.toast(Tone::Good, "copied the line");
-                }
+                Some(line) => cx.copy_and_tell(line, "the line"),
                 None => cx.toast(Tone::Plain, "nothing is selected to copy"),
             },
             Action::Copy | Action::CopyLine => self.copy(cx),

@@ -149,14 +149,15 @@ fn draw_nothing(tab: &Analytics, places: &Places, buffer: &mut Buffer, look: &Lo
     } else if tab.summaries.data().is_some() && tab.with_simulated {
         let lines = [
             "No finished run has figures yet.",
-            "b launches a batch; `load demo` in the palette (:) loads the sample data.",
+            "{launch_batch} launches a batch; `{load_demo}` loads the sample data.",
         ];
-        notice::draw_empty(inside, buffer, look.theme, &lines);
+        notice::draw_empty(inside, buffer, look, &lines);
     } else if tab.summaries.data().is_some() {
-        let lines = ["All finished runs are simulated, and those are left out.", "H includes them."];
-        notice::draw_empty(inside, buffer, look.theme, &lines);
+        let lines =
+            ["All finished runs are simulated, and those are left out.", "{toggle_simulated} includes them."];
+        notice::draw_empty(inside, buffer, look, &lines);
     } else {
-        notice::draw_empty(inside, buffer, look.theme, &["reading…"]);
+        notice::draw_empty(inside, buffer, look, &["reading…"]);
     }
 }
 

@@ -67,13 +67,15 @@ pub(super) fn remove_collection(collection: &Collection) -> Confirm {
     let question = format!("Delete the collection with its {records}? This cannot be undone.");
     let write = Write::RemoveCollection(collection.name.clone());
     Confirm::new("Delete a collection", question, vec![collection.name.clone()], "delete", write)
+        .by_typing(collection.name.as_str())
 }
 
 pub(super) fn remove_records(collection: &str, ids: Vec<String>) -> Confirm {
     let records = counted(ids.len() as u64, "record");
     let question = format!("Delete {records} of {collection}? This cannot be undone.");
     let write = Write::RemoveRecords { collection: collection.to_owned(), ids: ids.clone() };
-    Confirm::new("Delete records", question, ids, "delete", write)
+    let word = ids.len().to_string();
+    Confirm::new("Delete records", question, ids, "delete", write).by_typing(word)
 }
 
 /// What Chroma would refuse.

@@ -224,13 +224,12 @@ impl Collections {
             }
             _ => return cx.toast(Tone::Plain, "nothing is selected to copy"),
         };
-        cx.copy(text);
         let what = match (whole_row, self.focus) {
             (true, _) => "the line",
             (false, Focus::Names) => "the name",
             (false, _) => "the text",
         };
-        cx.toast(Tone::Good, format!("copied {what}"));
+        cx.copy_and_tell(text, what);
     }
 
     fn add(&self, cx: &mut Context<'_>) {
@@ -302,6 +301,21 @@ impl Collections {
                 self.turn_to_selected(cx);
             }
         }
+    }
+
+    /// Follows the scroll bars; true when the mouse was on one.
+    fn drag(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> bool {
+        let places = view::places(self, cx.area);
+        if self.records.drag(places.records, mouse, cx) {
+            self.show_detail();
+            return true;
+        }
+        let (total, before) = (self.collections().len(), self.cursor.selected);
+        let dragged = Table::drag(places.names, mouse, &mut self.cursor, total);
+        if dragged && self.cursor.selected != before {
+            self.turn_to_selected(cx);
+        }
+        dragged
     }
 
     fn wheel(&mut self, down: bool, position: Position, cx: &mut Context<'_>) {
@@ -378,6 +392,9 @@ impl Tab for Collections {
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
         let position = Position::new(mouse.column, mouse.row);
+        if self.drag(mouse, cx) {
+            return;
+        }
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => self.click(position, cx),
             MouseEventKind::ScrollDown => self.wheel(true, position, cx),

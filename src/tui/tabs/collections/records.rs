@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crossterm::event::MouseEvent;
+use ratatui::layout::Rect;
+
 use crate::domain::collection::{RecordHit, RecordPage, StoredRecord};
 use crate::tui::action::Action;
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
+use crate::tui::widgets::table::Table;
 use crate::worker::protocol::{Answer, Failure, Read, Slot, Ticket};
 
 use super::query::Query;
@@ -155,6 +159,16 @@ impl Records {
         let total = self.total();
         self.cursor_mut().scroll(down, by, height, total);
         self.read_if_needed(height, cx);
+    }
+
+    /// Follows the scroll bar; true when the mouse was on it.
+    pub fn drag(&mut self, area: Rect, mouse: MouseEvent, cx: &mut Context<'_>) -> bool {
+        let total = self.total();
+        let dragged = Table::drag(area, mouse, self.cursor_mut(), total);
+        if dragged {
+            self.read_if_needed(Table::height(area), cx);
+        }
+        dragged
     }
 
     /// Asks for the records nearest to a text.

@@ -242,18 +242,24 @@ fn many_changes_lead_to_one_read_at_a_time() {
 fn deleting_asks_and_names_what_goes() {
     let mut desk = desk(80, 21);
     desk.act(Action::Delete);
-    confirm(&mut desk, &Write::RemoveCollection("product_reviews".to_owned()));
+    confirm(&mut desk, "product_reviews", &Write::RemoveCollection("product_reviews".to_owned()));
     desk.act(Action::Open).act(Action::Mark).act(Action::Mark).act(Action::Delete);
     let ids = vec!["review_1".to_owned(), "review_2".to_owned()];
-    confirm(&mut desk, &Write::RemoveRecords { collection: "product_reviews".to_owned(), ids });
+    confirm(&mut desk, "2", &Write::RemoveRecords { collection: "product_reviews".to_owned(), ids });
     desk.hear(&Event::Done { ticket: Ticket(77), result: Ok("Deleted 2 records".to_owned()) });
     assert_eq!(desk.tab.records.marks(), 0);
 }
 
-fn confirm(desk: &mut Desk<Collections>, write: &Write) {
+fn confirm(desk: &mut Desk<Collections>, word: &str, write: &Write) {
     let mut popup = desk.popups.pop().expect("nothing was asked");
     desk.with(|_, cx| {
-        popup.key(KeyEvent::from(KeyCode::Char('y')), cx);
+        popup.key(KeyEvent::from(KeyCode::Enter), cx);
+    });
+    assert_eq!(desk.writes(), [], "Enter alone is no yes");
+    desk.with(|_, cx| {
+        for key in word.chars().map(KeyCode::Char).chain([KeyCode::Enter]) {
+            popup.key(KeyEvent::from(key), cx);
+        }
     });
     assert_eq!(desk.writes(), std::slice::from_ref(write));
 }
@@ -332,7 +338,7 @@ fn the_keys_of_the_whole_screen_lead_here() {
     insta::assert_snapshot!("whole_screen", body(&stage.screen()));
     stage.press("d");
     insta::assert_snapshot!("whole_screen_delete", body(&stage.screen()));
-    stage.press("y");
+    stage.press("1<enter>");
     let ids = vec!["review_2".to_owned()];
     let write = Write::RemoveRecords { collection: "product_reviews".to_owned(), ids };
     assert_eq!(*stage.last_command(), Command::Write(write));

@@ -90,15 +90,11 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
     }
     match tab.list.data() {
         Some(list) if list.is_empty() && tab.list.failure().is_none() => {
-            let lines = [
-                "No collections yet.",
-                "n creates one; `load demo`",
-                "in the palette (:) loads",
-                "the sample data.",
-            ];
-            notice::draw_empty(inside, buffer, theme, &lines);
+            let lines =
+                ["No collections yet.", "{create} creates one;", "`{load_demo}` loads the sample", "data."];
+            notice::draw_empty(inside, buffer, look, &lines);
         }
-        None if tab.list.is_loading() => notice::draw_empty(inside, buffer, theme, &["reading…"]),
+        None if tab.list.is_loading() => notice::draw_empty(inside, buffer, look, &["reading…"]),
         None => {}
         Some(list) => {
             let stale = tab.list.failure().is_some();
@@ -200,13 +196,13 @@ fn draw_nothing(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<
     let lines: &[&str] = if tab.records.is_loading() {
         &["reading…"]
     } else if tab.records.query.is_some() {
-        &["Nothing found.", "esc shows all records"]
+        &["Nothing found.", "{back} shows all records"]
     } else if tab.records.collection.is_some() {
-        &["No records yet.", "a adds one"]
+        &["No records yet.", "{add} adds one"]
     } else {
         &[]
     };
-    notice::draw_empty(area, buffer, look.theme, lines);
+    notice::draw_empty(area, buffer, look, lines);
 }
 
 fn draw_table(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {

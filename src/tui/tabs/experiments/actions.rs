@@ -11,6 +11,9 @@ use crate::worker::protocol::{Cancel, Write};
 use super::marks::Marks;
 use super::{Experiments, forms};
 
+/// Archivings that can be taken back.
+pub(super) const UNDOABLE: usize = 50;
+
 impl Experiments {
     /// What an action is about: the marked runs, or else the selected one.
     fn targets(&self) -> Vec<ExperimentId> {
@@ -64,19 +67,16 @@ impl Experiments {
             Action::Copy => {
                 let ids: Vec<String> = targets.iter().map(ToString::to_string).collect();
                 let text = ids.join(" ");
-                cx.toast(Tone::Good, format!("copied {text}"));
-                cx.copy(text);
+                let what = text.clone();
+                cx.copy_and_tell(text, &what);
             }
             Action::CopyLine => {
                 let runs = targets.iter().filter_map(|id| self.list.find(*id));
                 let lines: Vec<String> =
                     runs.map(|run| self.columns.line(run, &self.aggregates, cx.now)).collect();
                 let count = lines.len();
-                cx.toast(
-                    Tone::Good,
-                    if count == 1 { "copied the line".to_owned() } else { format!("copied {count} lines") },
-                );
-                cx.copy(lines.join("\n"));
+                let what = if count == 1 { "the line".to_owned() } else { format!("{count} lines") };
+                cx.copy_and_tell(lines.join("\n"), &what);
             }
             _ => {}
         }
@@ -121,24 +121,26 @@ impl Experiments {
     /// Takes back from the archive when all that is meant lies there.
     fn archive(&mut self, targets: Vec<ExperimentId>, cx: &mut Context<'_>) {
         let lies_there = |id: &ExperimentId| self.list.find(*id).is_some_and(|run| run.archived_at.is_some());
-        if targets.iter().all(lies_there) {
-            cx.write(Write::Edit(targets, Edit::Archive(false)));
-        } else if cx
-            .write_with_hint(Write::Edit(targets.clone(), Edit::Archive(true)), "u brings it back")
-            .is_some()
-        {
-            self.archived = targets;
+        let away = !targets.iter().all(lies_there);
+        let hint = cx.keys.say(if away { "{undo} brings it back" } else { "{undo} archives it again" });
+        if cx.write_with_hint(Write::Edit(targets.clone(), Edit::Archive(away)), hint).is_some() {
+            if self.undoable.len() == UNDOABLE {
+                self.undoable.pop_front();
+            }
+            self.undoable.push_back((targets, away));
         }
         self.marks = Marks::default();
     }
 
     fn undo(&mut self, cx: &mut Context<'_>) {
-        let ids = std::mem::take(&mut self.archived);
-        if ids.is_empty() {
-            cx.toast(Tone::Plain, "there is nothing to undo");
-        } else {
-            cx.write(Write::Edit(ids, Edit::Archive(false)));
-        }
+        let Some((ids, away)) = self.undoable.pop_back() else {
+            return cx.toast(Tone::Plain, "there is nothing to undo: only archiving can be");
+        };
+        let write = Write::Edit(ids, Edit::Archive(!away));
+        match self.undoable.len() {
+            0 => cx.write(write),
+            more => cx.write_with_hint(write, cx.keys.say(&format!("{{undo}} undoes {more} more"))),
+        };
     }
 }
 

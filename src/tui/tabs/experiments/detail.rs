@@ -11,6 +11,7 @@ use crate::domain::metric::MetricPoint;
 use crate::domain::text::{fit, one_line, width};
 use crate::tui::charts::curve::{Curve, CurveLine};
 use crate::tui::context::{Context, Look};
+use crate::tui::keymap::Keys;
 use crate::tui::remote::Remote;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::notice::{draw_empty, draw_failure};
@@ -136,7 +137,8 @@ impl Detail {
         let inside = Pane::inside(area);
         let curves = self.loaded.data().map_or(0, |loaded| loaded.curves.names().len());
         let height = split(inside, curves).text.height;
-        let look = Look { theme: &Theme::default(), now: jiff::Timestamp::UNIX_EPOCH, tick: 0 };
+        let look =
+            Look { theme: &Theme::default(), now: jiff::Timestamp::UNIX_EPOCH, tick: 0, keys: Keys::NONE };
         let run = self.loaded.data().map(|loaded| &loaded.experiment).or(row);
         let lines = run.map_or(0, |run| self.prose(&look, run, log).lines(inside.width));
         let last = lines.saturating_sub(usize::from(height));
@@ -202,7 +204,7 @@ impl Detail {
         let run = self.loaded.data().map(|loaded| &loaded.experiment).or(shown.row);
         let Some(run) = run else {
             let inside = Pane::new("Detail").focused(shown.focused).draw(area, buffer, look);
-            return draw_empty(inside, buffer, theme, &["No run is selected."]);
+            return draw_empty(inside, buffer, look, &["No run is selected."]);
         };
         let (status, style) = columns::status(run.status, theme);
         let title = format!("#{} {} · {}", run.id, run.model_type, or_dash(&run.dataset));

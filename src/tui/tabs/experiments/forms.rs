@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::tui::popups::confirm::Confirm;
 use crate::tui::popups::form::{Field, Form, Problem};
+use crate::tui::widgets::number::count;
 use crate::worker::protocol::{RunForm, Write};
 
 /// Asks for a run; model and dataset are those of the selected one at first.
@@ -131,11 +132,23 @@ pub fn note(runs: &[ExperimentId], known: &str) -> Form {
 
 /// Asks before runs are deleted; `goes` names them.
 pub fn delete(runs: &[ExperimentId], goes: Vec<String>) -> Confirm {
-    let question = match runs.len() {
-        1 => "This run goes for good, with its curves and documents:".to_owned(),
-        count => format!("These {count} runs go for good, with their curves and documents:"),
+    let (question, word) = match runs {
+        [id] => (
+            "This run goes for good, with its curves and results; its documents stay in their collection:"
+                .to_owned(),
+            id.to_string(),
+        ),
+        _ => {
+            let all = count(runs.len() as u64);
+            let question = format!(
+                "These {all} runs go for good, with their curves and results; their documents stay in their \
+                 collections:"
+            );
+            (question, runs.len().to_string())
+        }
     };
-    Confirm::new(format!("Delete {}?", name_of(runs)), question, goes, "delete", Write::Remove(runs.to_vec()))
+    let write = Write::Remove(runs.to_vec());
+    Confirm::new(format!("Delete {}?", name_of(runs)), question, goes, "delete", write).by_typing(word)
 }
 
 fn name_of(runs: &[ExperimentId]) -> String {

@@ -67,7 +67,7 @@ impl Experiments {
         if let Some(failure) = groups.found.failure() {
             inside = draw_failure(inside, frame.buffer_mut(), theme, failure);
         } else if groups.found.data().is_some() && groups.rows().is_empty() {
-            return draw_empty(inside, frame.buffer_mut(), theme, &["No runs to group."]);
+            return draw_empty(inside, frame.buffer_mut(), look, &["No runs to group."]);
         }
         let mut columns = vec![
             Column::new("model").width(9, 14).flex(1),
@@ -122,7 +122,7 @@ fn draw_group(frame: &mut Frame<'_>, area: Rect, groups: &Groups, look: &Look<'_
     let theme = look.theme;
     let Some(group) = groups.selected() else {
         let inside = Pane::new("Group").draw(area, frame.buffer_mut(), look);
-        return draw_empty(inside, frame.buffer_mut(), theme, &["No group is selected."]);
+        return draw_empty(inside, frame.buffer_mut(), look, &["No group is selected."]);
     };
     let name = format!("{} · {}", one_line(&group.model_type, 100), one_line(&group.dataset, 100));
     let curves = groups.curves.data().map_or(&[][..], Vec::as_slice);

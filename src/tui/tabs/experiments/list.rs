@@ -1,37 +1,64 @@
-//! The rows of the table: a window of any number of them, read around what is in view.
+//! The rows of the table: a window of any number of them, read around what is in view and found again by their keys.
 
 use std::ops::Range;
 
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::filter::Field;
 use crate::domain::metric::MetricPoint;
+use crate::domain::window::{Key, Window as Part};
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
-use crate::worker::protocol::{Answer, ExperimentsRead, Failure, Read, Slot, Ticket};
+use crate::worker::protocol::{Answer, ExperimentRows, ExperimentsRead, Failure, Read, Slot, Ticket};
 
-/// Rows read beyond the view on each side, in heights of the view.
-const MARGIN: usize = 2;
+#[cfg(test)]
+mod tests;
+
+/// Rows read at once, in heights of the view: it and one more on each side.
+const HEIGHTS: usize = 3;
 
 /// Least number of rows read at once.
-const LEAST: usize = 100;
+const LEAST: usize = 60;
 
 /// The rows that have arrived.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     pub rows: Vec<Experiment>,
+    /// The key of each row.
+    keys: Vec<Key>,
     pub offset: usize,
     /// Rows there are altogether.
     pub total: usize,
 }
 
 impl Window {
+    fn of(answer: &ExperimentRows) -> Self {
+        Window {
+            rows: answer.rows.clone(),
+            keys: answer.keys.clone(),
+            offset: answer.position as usize,
+            total: answer.total as usize,
+        }
+    }
+
     fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.rows.len()
     }
 
     fn place_of(&self, id: ExperimentId) -> Option<usize> {
         self.rows.iter().position(|row| row.id == id).map(|index| self.offset + index)
+    }
+
+    fn key(&self, place: usize) -> Option<&Key> {
+        self.keys.get(place.checked_sub(self.offset)?)
+    }
+
+    /// How far a row that was known before has moved: the one nearest to `place` that is still here.
+    fn moved_by(&self, before: &Window, place: usize) -> Option<isize> {
+        let mut known: Vec<(usize, ExperimentId)> =
+            before.rows.iter().zip(before.offset..).map(|(row, place)| (place, row.id)).collect();
+        known.sort_by_key(|(known, _)| known.abs_diff(place));
+        known.into_iter().find_map(|(old, id)| Some(self.place_of(id)?.cast_signed() - old.cast_signed()))
     }
 }
 
@@ -41,8 +68,12 @@ pub struct List {
     window: Remote<Window>,
     /// What the reading that is under way will bring.
     asked: Range<usize>,
+    /// What is shown is of another order or filter.
+    restarted: bool,
     /// Something changed while a reading was under way.
     again: bool,
+    /// The newest run of all, where the top of the list by id has been seen.
+    newest: Option<ExperimentId>,
     pub cursor: Cursor,
     /// Kept across readings, wherever its row went.
     selected: Option<ExperimentId>,
@@ -59,7 +90,9 @@ impl Default for List {
         List {
             window: Remote::default(),
             asked: 0..0,
+            restarted: false,
             again: false,
+            newest: None,
             cursor: Cursor::default(),
             selected: None,
             sort: Field::Id,
@@ -82,6 +115,16 @@ impl List {
 
     pub fn is_loading(&self) -> bool {
         self.window.is_loading()
+    }
+
+    /// Something is on its way that the user waits for: another order or filter, or rows in view. Reading again what is
+    /// shown already makes no stir.
+    pub fn is_waiting(&self, height: usize) -> bool {
+        let missing = self.window.data().is_none_or(|window| {
+            let view = self.cursor.window(height, window.total);
+            view.start < window.offset || view.end > window.range().end
+        });
+        self.window.is_loading() && (missing || self.restarted)
     }
 
     pub fn failure(&self) -> Option<&Failure> {
@@ -137,7 +180,9 @@ impl List {
     pub fn restart(&mut self, cx: &mut Context<'_>, height: usize) {
         self.cursor = Cursor::default();
         self.selected = None;
-        self.read(cx, height);
+        self.newest = None;
+        self.restarted = true;
+        self.read(cx, Part::First, 0..rows_at_once(height));
     }
 
     /// Reads again what is in view; one reading at a time.
@@ -145,38 +190,79 @@ impl List {
         if self.window.is_loading() {
             self.again = true;
         } else {
-            self.read(cx, height);
+            self.read_again(cx, height);
         }
     }
 
-    /// Reads when the view has left what is here or under way.
+    /// Reads when the view comes near the end of what is here or under way.
     pub fn ensure(&mut self, cx: &mut Context<'_>, height: usize) {
         let Some(window) = self.window.data() else {
             return;
         };
         let view = self.cursor.window(height, window.total);
-        let covers = |range: &Range<usize>| range.start <= view.start && view.end <= range.end;
-        let coming = self.window.is_loading() && covers(&self.asked);
-        if !covers(&window.range()) && !coming {
-            self.read(cx, height);
+        let near = view.start.saturating_sub(height / 2)..(view.end + height / 2).min(window.total);
+        let covers = |range: &Range<usize>, part: &Range<usize>| {
+            range.start <= part.start && part.end <= range.end.min(window.total)
+        };
+        let coming = self.window.is_loading() && covers(&self.asked, &view);
+        if !covers(&window.range(), &near) && !coming {
+            let (part, rows) = self.part_in_view(window, height);
+            self.read(cx, part, rows);
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, height: usize) {
-        let limit = (height * (1 + 2 * MARGIN)).max(LEAST);
-        // Around the middle of the view; the total may have changed, so nothing here depends on it.
-        let middle = self.cursor.top + height / 2;
-        let offset = middle.saturating_sub(limit / 2);
-        self.asked = offset..offset + limit;
+    /// Which part to ask for so that the view is in its middle, by the key of a row at its edge where one is known, and
+    /// which rows these are as far as one can tell.
+    fn part_in_view(&self, window: &Window, height: usize) -> (Part, Range<usize>) {
+        let limit = rows_at_once(height);
+        let view = self.cursor.window(height, window.total);
+        let middle = view.start + view.len() / 2;
+        let start = middle.saturating_sub(limit / 2).min(window.total.saturating_sub(limit));
+        let end = start + limit;
+        let part = if start == 0 {
+            Part::First
+        } else if end >= window.total {
+            Part::Last
+        } else if let Some(key) = window.key(start - 1) {
+            Part::After(key.clone())
+        } else if let Some(key) = window.key(end) {
+            Part::Before(key.clone())
+        } else {
+            Part::At(start as u64)
+        };
+        (part, start..end)
+    }
+
+    /// The same rows, wherever they are now: around the selected one, or another one in view.
+    fn read_again(&mut self, cx: &mut Context<'_>, height: usize) {
+        let limit = rows_at_once(height);
+        let Some(window) = self.window.data() else {
+            return self.read(cx, Part::First, 0..limit);
+        };
+        let view = self.cursor.window(height, window.total);
+        let known = std::iter::once(self.cursor.selected).chain(view);
+        let anchor = known.into_iter().find_map(|place| Some((place, window.key(place)?.clone())));
+        let (part, rows) = match anchor {
+            Some((place, key)) => {
+                let start = place.saturating_sub(limit / 2).min(window.total.saturating_sub(limit));
+                (Part::Around(key), start..start + limit)
+            }
+            None => self.part_in_view(window, height),
+        };
+        self.read(cx, part, rows);
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, part: Part, rows: Range<usize>) {
         self.again = false;
         let read = ExperimentsRead {
             filter: self.sent_filter(),
             sort: self.sort.clone(),
             descending: self.descending,
-            offset: offset as u64,
-            limit: limit as u64,
+            window: part,
+            limit: rows.len() as u64,
             with_archived: self.with_archived,
         };
+        self.asked = rows;
         let ticket = cx.read(Slot::Experiments, Read::Experiments(read));
         self.window.load(ticket);
     }
@@ -190,24 +276,48 @@ impl List {
         height: usize,
     ) -> bool {
         let answer = match result {
-            Ok(Answer::Experiments { rows, total, offset }) => {
-                Ok(Window { rows: rows.clone(), offset: *offset as usize, total: *total as usize })
-            }
+            Ok(Answer::Experiments(rows)) => Ok(Window::of(rows)),
             Ok(_) => return false,
             Err(failure) => Err(failure.clone()),
         };
         let failed = answer.is_err();
+        let before = self.window.data().cloned();
         if !self.window.fill(ticket, answer) {
             return false;
         }
-        self.follow_selected(height);
+        // Places in the list before mean nothing in another one.
+        let before = before.filter(|_| !self.restarted);
+        self.restarted = false;
+        self.settle(before.as_ref(), height);
         if self.again && !failed {
-            self.read(cx, height);
+            self.read_again(cx, height);
         } else if !failed {
             self.ensure(cx, height);
         }
         self.again = false;
         true
+    }
+
+    /// Rows may have come or gone above: the selected one stays selected, and on its line.
+    fn settle(&mut self, before: Option<&Window>, height: usize) {
+        let Some(window) = self.window.data() else {
+            return;
+        };
+        let place = self.selected.and_then(|id| window.place_of(id));
+        let moved = place.map(|place| place.cast_signed() - self.cursor.selected.cast_signed());
+        let moved = moved
+            .or_else(|| window.moved_by(before?, self.cursor.selected))
+            .unwrap_or_else(|| window.offset.cast_signed() - self.asked.start.cast_signed());
+        self.cursor.selected = self.cursor.selected.saturating_add_signed(moved);
+        // At the top, what is new comes into view.
+        if self.cursor.top > 0 {
+            self.cursor.top = self.cursor.top.saturating_add_signed(moved);
+        }
+        self.cursor.keep_visible(height, window.total);
+        if self.newest_first() && window.offset == 0 {
+            self.newest = window.rows.first().map(|row| row.id);
+        }
+        self.remember_selected();
     }
 
     /// The selected row is where its id is now; without one, what stands at the cursor is selected.
@@ -242,7 +352,7 @@ impl List {
     /// A run of this process changed: its row changes in place, a new one stands on top; true when the rows have to be
     /// read again because its place among them is not known here.
     pub fn put(&mut self, experiment: &Experiment, height: usize) -> bool {
-        let newest_first = self.newest_first();
+        let (newest_first, newest_known) = (self.newest_first(), self.newest);
         let hidden = self.without_simulated && experiment.is_simulated();
         let Some(window) = self.window.data_mut() else {
             return false;
@@ -255,14 +365,36 @@ impl List {
         if hidden {
             return false;
         }
-        let newest = window.rows.first().is_none_or(|row| row.id < experiment.id);
-        if !(newest_first && newest && window.offset == 0) {
-            return true;
+        match newest_known {
+            Some(newest) if newest_first && experiment.id < newest => return false,
+            Some(_) if newest_first => {}
+            // The list may be empty still.
+            None if newest_first && window.total == 0 => {}
+            _ => return true,
         }
-        window.rows.insert(0, experiment.clone());
-        window.total += 1;
-        self.follow_selected(height);
+        self.put_on_top(experiment, height);
         false
+    }
+
+    /// One that is newer than all, in the order by id.
+    fn put_on_top(&mut self, experiment: &Experiment, height: usize) {
+        let Some(window) = self.window.data_mut() else {
+            return;
+        };
+        window.total += 1;
+        if window.offset == 0 {
+            window.rows.insert(0, experiment.clone());
+            window.keys.insert(0, Key::of_id(experiment.id));
+        } else {
+            window.offset += 1;
+        }
+        self.newest = Some(experiment.id);
+        self.asked = self.asked.start + 1..self.asked.end + 1;
+        self.cursor.selected += usize::from(self.selected.is_some() || self.cursor.top > 0);
+        if self.cursor.top > 0 {
+            self.cursor.top += 1;
+        }
+        self.follow_selected(height);
     }
 
     /// The newest figures of a running one show in its row.
@@ -287,4 +419,8 @@ impl List {
             *figure = Some(point.value);
         }
     }
+}
+
+fn rows_at_once(height: usize) -> usize {
+    (height * HEIGHTS).max(LEAST)
 }

@@ -79,7 +79,7 @@ pub struct Experiments {
     /// The newest running one is selected as long as the user does not move.
     follow: bool,
     /// What the last archiving put away.
-    archived: Vec<ExperimentId>,
+    undoable: VecDeque<(Vec<ExperimentId>, bool)>,
     log: VecDeque<LogLine>,
 }
 
@@ -101,7 +101,7 @@ impl Default for Experiments {
             line: TextLine::default(),
             typing: false,
             follow: true,
-            archived: Vec::new(),
+            undoable: VecDeque::new(),
             log: VecDeque::new(),
         }
     }
@@ -425,7 +425,8 @@ impl Experiments {
     fn compare(&mut self, cx: &mut Context<'_>) {
         let ids: Vec<ExperimentId> = self.marks.iter().take(compare::MOST).collect();
         if ids.len() < 2 {
-            return cx.toast(Tone::Plain, "mark at least two runs with space, then compare them");
+            let text = cx.keys.say("mark at least two runs with {mark}, then compare them");
+            return cx.toast(Tone::Plain, text);
         }
         if self.marks.len() > ids.len() {
             let text = format!("the first {} of {} marked runs are compared", ids.len(), self.marks.len());
@@ -458,6 +459,13 @@ impl Experiments {
                 self.follow = false;
                 self.list.cursor.scroll(down, by, height, total);
                 self.moved(cx);
+            }
+        }
+        if self.compare.is_none() && !self.full {
+            let (rows, total) = (self.rows_area(cx.area), self.list.total());
+            if Table::drag(rows, mouse, &mut self.list.cursor, total) {
+                self.follow = false;
+                return self.moved(cx);
             }
         }
         if mouse.kind != MouseEventKind::Down(MouseButton::Left) || self.compare.is_some() {

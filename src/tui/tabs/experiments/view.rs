@@ -136,7 +136,8 @@ impl Experiments {
         let theme = look.theme;
         let focused = self.focus == Focus::Table;
         let total = if self.list.is_known() { count(self.list.total() as u64) } else { String::new() };
-        let mut pane = Pane::new("Experiments").focused(focused).loading(self.list.is_loading());
+        let mut pane =
+            Pane::new("Experiments").focused(focused).loading(self.list.is_waiting(self.height(area)));
         pane = pane.note(total, theme.dim);
         if !self.has_filter_line() {
             pane = pane.note(self.list.filter.as_str(), theme.warn);
@@ -235,13 +236,19 @@ impl Experiments {
 
     fn draw_nothing(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let lines: &[&str] = if !self.list.filter.is_empty() {
-            &["No run matches this filter.", "/ changes it, esc clears it"]
+            &["No run matches this filter.", "{filter} changes it, {back} clears it."]
         } else if self.list.without_simulated {
-            &["No runs, or only simulated ones, which are hidden.", "H shows them"]
+            &["No runs, or only simulated ones, which are hidden.", "{toggle_simulated} shows them."]
         } else {
-            &["No experiments yet", "b launches a batch", "n starts a single run", ": demo loads sample data"]
+            &[
+                "No experiments yet",
+                "{launch_batch} launches a batch",
+                "{new_run} starts a single run",
+                "`{load_demo}` loads sample data",
+                "{help} shows every key",
+            ]
         };
-        draw_empty(area, frame.buffer_mut(), look.theme, lines);
+        draw_empty(area, frame.buffer_mut(), look, lines);
     }
 
     /// Lines of the log about the run that is shown.

@@ -141,10 +141,7 @@ impl Search {
 
     fn copy(&self, what: &str, text: impl Fn(&DocumentHit) -> String, cx: &mut Context<'_>) {
         match self.selected() {
-            Some(hit) => {
-                cx.copy(text(hit));
-                cx.toast(Tone::Good, format!("copied {what}"));
-            }
+            Some(hit) => cx.copy_and_tell(text(hit), what),
             None => cx.toast(Tone::Plain, "nothing is selected to copy"),
         }
     }
@@ -307,6 +304,11 @@ impl Tab for Search {
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
         let position = Position::new(mouse.column, mouse.row);
+        let hits = view::places(self, cx.area).hits;
+        let total = self.hits().len();
+        if Table::drag(hits, mouse, &mut self.cursor, total) {
+            return self.show_selected();
+        }
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => self.click(position, cx),
             MouseEventKind::ScrollDown => self.wheel(true, position, cx),

@@ -6,6 +6,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 
 use crate::domain::document::{DocumentHit, EmbeddingModel};
+use crate::tui::action::Action;
 use crate::tui::context::Look;
 use crate::tui::widgets::number::{self, counted};
 use crate::tui::widgets::pane::{Pane, put};
@@ -59,7 +60,8 @@ pub(super) fn draw(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<
     let nothing = tab.found.data().is_none_or(|found| found.hits.is_empty());
     if nothing {
         // One pane for what is to be said.
-        places.hits_pane = places.hits_pane.union(places.detail_pane);
+        let panes = [places.hits_pane, places.detail_pane].into_iter().filter(|pane| !pane.is_empty());
+        places.hits_pane = panes.reduce(Rect::union).unwrap_or_default();
         places.detail_pane = Rect::default();
     }
     draw_line(tab, frame, places.line_pane, look);
@@ -106,7 +108,7 @@ fn draw_hits(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     match tab.found.data() {
         Some(found) if !found.hits.is_empty() => draw_table(tab, found, inside, buffer, look),
         _ if tab.found.failure().is_some() => {}
-        _ if tab.found.is_loading() => notice::draw_empty(inside, buffer, theme, &["searching…"]),
+        _ if tab.found.is_loading() => notice::draw_empty(inside, buffer, look, &["searching…"]),
         Some(_) => draw_nothing_found(tab, inside, buffer, look),
         None => draw_models(tab, inside, buffer, look),
     }
@@ -139,10 +141,12 @@ fn draw_table(tab: &Search, found: &Found, area: Rect, buffer: &mut Buffer, look
 
 fn draw_nothing_found(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let hint = match &tab.query {
-        Some(SearchQuery::Text(_)) => "Texts are searched among documents of the built-in model: a adds one.",
+        Some(SearchQuery::Text(_)) => {
+            "Texts are searched among documents of the built-in model: {add} adds one."
+        }
         _ => "No other document of its model is stored.",
     };
-    notice::draw_empty(area, buffer, look.theme, &["Nothing found.", hint, "esc begins anew"]);
+    notice::draw_empty(area, buffer, look, &["Nothing found.", hint, "{back} begins anew."]);
 }
 
 /// Before any search: what there is to search in.
@@ -156,14 +160,15 @@ fn draw_models(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let documents = models.iter().fold(0u64, |sum, model| sum.saturating_add(model.documents));
     if documents == 0 {
         let first = if tab.models.is_loading() { "reading…" } else { "No documents yet." };
-        let lines = [first, "a adds one; `load demo` in the palette (:) loads the sample data."];
-        return notice::draw_empty(area, buffer, theme, &lines);
+        let lines = [first, "{add} adds one; `{load_demo}` loads the sample data."];
+        return notice::draw_empty(area, buffer, look, &lines);
     }
     let [note, list] = Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
     let text = format!(
-        " {} under {}. / searches by text.",
+        " {} under {}. {} searches by text.",
         counted(documents, "document"),
-        counted(models.len() as u64, "embedding model")
+        counted(models.len() as u64, "embedding model"),
+        look.keys.of(Action::Filter)
     );
     put(note, buffer, &text, theme.text);
     let columns = vec![

@@ -1,5 +1,6 @@
 //! A table of any number of rows that asks for, and draws, only those in view.
 
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -108,6 +109,11 @@ impl Table {
             (less, 0) => format!("{less} ◂ columns"),
             (less, more) => format!("{less} ◂ columns ▸ {more}"),
         }
+    }
+
+    /// Follows a click or a drag on the bar; true when it was one.
+    pub fn drag(area: Rect, mouse: MouseEvent, cursor: &mut Cursor, total: usize) -> bool {
+        drag_scrollbar(body(area), mouse, cursor, total)
     }
 
     /// Draws the header and the rows in view. `row` is asked only for those; `None` is one that has not arrived.
@@ -224,7 +230,29 @@ pub fn draw_scrollbar(body: Rect, buffer: &mut Buffer, theme: &Theme, cursor: Cu
     }
 }
 
-fn body(area: Rect) -> Rect {
+/// Follows a click or a drag on the bar of [`draw_scrollbar`]; true when it was one. A drag that leaves the bar by an end
+/// stays at that end.
+pub fn drag_scrollbar(body: Rect, mouse: MouseEvent, cursor: &mut Cursor, total: usize) -> bool {
+    let height = usize::from(body.height);
+    let on_bar = body.width >= 2 && mouse.column == body.right() - 1 && total > height && height > 0;
+    let held = match mouse.kind {
+        MouseEventKind::Down(MouseButton::Left) => (body.y..body.bottom()).contains(&mouse.row),
+        MouseEventKind::Drag(MouseButton::Left) => true,
+        _ => false,
+    };
+    if !on_bar || !held {
+        return false;
+    }
+    let line = usize::from(mouse.row.clamp(body.y, body.bottom() - 1) - body.y);
+    // The last line is the end, whatever is left over in dividing.
+    let top = ((total - height) as u128 * line as u128 / (height - 1).max(1) as u128) as usize;
+    let start = cursor.window(height, total).start;
+    cursor.scroll(top > start, top.abs_diff(start), height, total);
+    true
+}
+
+/// The room of the rows: all but the header.
+pub fn body(area: Rect) -> Rect {
     Rect { y: area.y.saturating_add(1), height: area.height.saturating_sub(1), ..area }
 }
 

@@ -1,0 +1,102 @@
+//! Read-only mode for Chroma, which cannot be told to refuse writes itself; the other backends can.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::collection::{
+    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+};
+use crate::domain::document::Metadata;
+use crate::store::collections::CollectionStore;
+use crate::store::{Backend, Health, Result, StoreError};
+
+/// Passes reads on and refuses writes.
+#[derive(Debug)]
+pub(super) struct ReadOnlyCollections {
+    store: Arc<dyn CollectionStore>,
+}
+
+impl ReadOnlyCollections {
+    pub fn new(store: Arc<dyn CollectionStore>) -> Self {
+        ReadOnlyCollections { store }
+    }
+}
+
+fn refuse<T>(doing: &str) -> Result<T> {
+    Err(StoreError::read_only(Backend::Chroma, doing))
+}
+
+#[async_trait]
+impl CollectionStore for ReadOnlyCollections {
+    async fn health(&self) -> Result<Health> {
+        self.store.health().await
+    }
+
+    async fn list(&self) -> Result<Vec<Collection>> {
+        self.store.list().await
+    }
+
+    async fn create(&self, _name: &str, _metadata: &Metadata, _space: Space) -> Result<Collection> {
+        refuse("creating collection")
+    }
+
+    async fn get(&self, name: &str) -> Result<Collection> {
+        self.store.get(name).await
+    }
+
+    async fn remove(&self, _name: &str) -> Result<()> {
+        refuse("deleting collection")
+    }
+
+    async fn upsert(&self, _name: &str, _records: &[Record]) -> Result<u64> {
+        refuse("adding records")
+    }
+
+    async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
+        self.store.existing(name, ids).await
+    }
+
+    async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+        self.store.records(name, page).await
+    }
+
+    async fn query(
+        &self,
+        name: &str,
+        embedding: &[f32],
+        n_results: usize,
+        filter: &RecordFilter,
+    ) -> Result<Vec<RecordHit>> {
+        self.store.query(name, embedding, n_results, filter).await
+    }
+
+    async fn remove_records(&self, _name: &str, _ids: &[String]) -> Result<u64> {
+        refuse("deleting records")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tests::Bench;
+    use crate::store::ErrorKind;
+
+    #[tokio::test]
+    async fn writes_are_refused_and_reads_pass() {
+        let bench = Bench::embedded();
+        bench.collections.create("abc", &Metadata::new(), Space::Cosine).await.unwrap();
+        let looks = ReadOnlyCollections::new(bench.collections.clone());
+        assert_eq!(looks.list().await.unwrap().len(), 1);
+        let refused = [
+            looks.create("def", &Metadata::new(), Space::Cosine).await.map(drop),
+            looks.remove("abc").await,
+            looks.upsert("abc", &[]).await.map(drop),
+            looks.remove_records("abc", &["a".to_owned()]).await.map(drop),
+        ];
+        for result in refused {
+            assert_eq!(result.unwrap_err().kind, ErrorKind::Invalid);
+        }
+        assert_eq!(bench.collections.list().await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,303 @@
+//! Windows of experiments on DuckDB: the ids in their order, made once and kept while the file is unchanged, and the rows
+//! of those in the window.
+//!
+//! DuckDB has no index to walk along: any window costs one look at a column of every row, and an order by a JSON value
+//! five times that. The ids of a million runs take 8 MB, and with them every further window costs its own rows only.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use duckdb::arrow::array::{Array, Int64Array};
+use duckdb::types::Value;
+use duckdb::{Connection, Row, params_from_iter};
+
+use crate::domain::experiment::{Experiment, ExperimentId};
+use crate::domain::window::{Key, SortValue, Window};
+use crate::store::Result;
+use crate::store::experiments::{ExperimentPage, ExperimentQuery};
+use crate::store::filter_sql::{self, Compiled, Dialect, SqlValue};
+use crate::store::order_sql::{Order, Reads};
+
+use super::engine::Stamp;
+use super::error::from_duckdb;
+use super::experiments::list_of;
+use super::row::{self, micros};
+
+const DOING: &str = "listing experiments";
+
+/// The order that was asked for last.
+#[derive(Debug, Default)]
+pub struct Orders {
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stamp: Stamp,
+    /// The statement and its values.
+    sql: (String, Vec<SqlValue>),
+    ids: Arc<[ExperimentId]>,
+}
+
+impl Orders {
+    /// A window of the list as it is at `stamp`.
+    pub fn list(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        stamp: Stamp,
+        query: &ExperimentQuery,
+    ) -> Result<ExperimentPage> {
+        let listing = Listing::new(query)?;
+        // One look at everything: rows that are written between two statements would be missing in one of them.
+        let failed = |error| from_duckdb(error, DOING, path);
+        connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+        let page = self.page(connection, stamp, &listing, query);
+        connection.execute_batch("ROLLBACK").map_err(failed)?;
+        page.map_err(failed)
+    }
+
+    fn page(
+        &self,
+        connection: &Connection,
+        stamp: Stamp,
+        listing: &Listing,
+        query: &ExperimentQuery,
+    ) -> duckdb::Result<ExperimentPage> {
+        // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
+        let backwards = query.window == Window::Last;
+        let at_an_end = backwards || query.window == Window::First;
+        if at_an_end && query.filter.is_none() && self.kept(stamp, &listing.ids_sql()).is_none() {
+            return listing.end(connection, query.limit, backwards);
+        }
+        let ids = self.ids(connection, stamp, listing)?;
+        let range = listing.range(connection, &ids, query)?;
+        listing.page(connection, &ids[range.clone()], range.start, ids.len())
+    }
+
+    fn kept(&self, stamp: Stamp, sql: &(String, Vec<SqlValue>)) -> Option<Arc<[ExperimentId]>> {
+        // Held for moments; a panic elsewhere leaves whole values behind.
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == *sql)?;
+        Some(kept.ids.clone())
+    }
+
+    fn ids(
+        &self,
+        connection: &Connection,
+        stamp: Stamp,
+        listing: &Listing,
+    ) -> duckdb::Result<Arc<[ExperimentId]>> {
+        let sql = listing.ids_sql();
+        if let Some(ids) = self.kept(stamp, &sql) {
+            return Ok(ids);
+        }
+        let ids: Arc<[ExperimentId]> = listing.read_ids(connection, &sql.0)?.into();
+        let kept = Kept { stamp, sql, ids: ids.clone() };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(ids)
+    }
+}
+
+/// A filter and an order as SQL.
+struct Listing {
+    condition: Compiled,
+    order: Order,
+    /// The same order, for statements without the filter.
+    alone: Order,
+}
+
+impl Listing {
+    fn new(query: &ExperimentQuery) -> Result<Self> {
+        let condition = filter_sql::compile(Dialect::DuckDb, query)?;
+        let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
+        let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
+        Ok(Listing { condition, order, alone })
+    }
+
+    /// The rows under the filter with the columns of their keys.
+    fn keyed(&self) -> String {
+        format!(
+            "SELECT e.id, {} FROM ml_schema.experiments e WHERE {}",
+            self.order.columns(),
+            self.condition.condition
+        )
+    }
+
+    fn ids_sql(&self) -> (String, Vec<SqlValue>) {
+        let sql = format!("SELECT k.id FROM ({}) k ORDER BY {}", self.keyed(), self.order.list(false));
+        (sql, [self.condition.params.as_slice(), &self.order.params].concat())
+    }
+
+    fn read_ids(&self, connection: &Connection, sql: &str) -> duckdb::Result<Vec<ExperimentId>> {
+        let mut statement = connection.prepare(sql)?;
+        let values = self.condition.params.iter().chain(&self.order.params).map(duck_value);
+        let mut ids = Vec::new();
+        for batch in statement.stream_arrow(params_from_iter(values))? {
+            let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
+            let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
+            ids.extend_from_slice(column.values());
+        }
+        Ok(ids)
+    }
+
+    /// The first rows of all, or the last ones.
+    fn end(&self, connection: &Connection, limit: u64, backwards: bool) -> duckdb::Result<ExperimentPage> {
+        let counting =
+            format!("SELECT count(*) FROM ml_schema.experiments e WHERE {}", self.condition.condition);
+        let values = self.condition.params.iter().map(duck_value);
+        let total: i64 = connection.query_row(&counting, params_from_iter(values), |row| row.get(0))?;
+        let total = usize::try_from(total).unwrap_or(0);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let order = self.order.list(backwards);
+        let sql = format!("SELECT k.id FROM ({}) k ORDER BY {order} LIMIT {limit}", self.keyed());
+        let mut ids = self.read_ids(connection, &sql)?;
+        if backwards {
+            ids.reverse();
+        }
+        let position = if backwards { total.saturating_sub(ids.len()) } else { 0 };
+        self.page(connection, &ids, position, total)
+    }
+
+    fn range(
+        &self,
+        connection: &Connection,
+        ids: &[ExperimentId],
+        query: &ExperimentQuery,
+    ) -> duckdb::Result<Range<usize>> {
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let start = match &query.window {
+            Window::First => 0,
+            Window::Last => ids.len().saturating_sub(limit),
+            Window::At(place) => usize::try_from(*place).unwrap_or(usize::MAX),
+            Window::After(key) => self.place(connection, ids, key, true)?,
+            Window::Before(key) => {
+                let end = self.place(connection, ids, key, false)?;
+                return Ok(end.saturating_sub(limit)..end);
+            }
+            Window::Around(key) => {
+                let place = match self.find(ids, key.id) {
+                    Some(place) => place,
+                    None => self.count(connection, key, false)?.min(ids.len()),
+                };
+                place.saturating_sub(limit / 2).min(ids.len().saturating_sub(limit))
+            }
+        };
+        let start = start.min(ids.len());
+        Ok(start..start.saturating_add(limit).min(ids.len()))
+    }
+
+    /// Where the rows behind a key begin, or where those before it end.
+    fn place(
+        &self,
+        connection: &Connection,
+        ids: &[ExperimentId],
+        key: &Key,
+        after: bool,
+    ) -> duckdb::Result<usize> {
+        if let Some(place) = self.find(ids, key.id) {
+            // The row may have moved since.
+            let is_same = self.order.reads == Reads::Id
+                || self.rows(connection, &[key.id])?.iter().any(|(_, now)| now == key);
+            if is_same {
+                return Ok(place + usize::from(after));
+            }
+        }
+        let beyond = self.count(connection, key, after)?;
+        Ok(if after { ids.len().saturating_sub(beyond) } else { beyond.min(ids.len()) })
+    }
+
+    fn find(&self, ids: &[ExperimentId], id: ExperimentId) -> Option<usize> {
+        if self.order.reads == Reads::Id {
+            let first = ids.first() < ids.last();
+            return ids.binary_search_by(|one| if first { one.cmp(&id) } else { id.cmp(one) }).ok();
+        }
+        ids.iter().position(|one| *one == id)
+    }
+
+    /// How many rows come after a key, or before it.
+    fn count(&self, connection: &Connection, key: &Key, after: bool) -> duckdb::Result<usize> {
+        let mut order = self.order.clone();
+        let beyond = order.beyond(key, after);
+        let sql = format!("SELECT count(*) FROM ({}) k WHERE {beyond}", self.keyed());
+        let values = self.condition.params.iter().chain(&order.params).map(duck_value);
+        let count: i64 = connection.query_row(&sql, params_from_iter(values), |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    fn page(
+        &self,
+        connection: &Connection,
+        wanted: &[ExperimentId],
+        position: usize,
+        total: usize,
+    ) -> duckdb::Result<ExperimentPage> {
+        let places: HashMap<ExperimentId, usize> = wanted.iter().copied().zip(0..).collect();
+        let mut rows = if wanted.is_empty() { Vec::new() } else { self.rows(connection, wanted)? };
+        rows.sort_by_key(|(row, _)| places.get(&row.id).copied());
+        let (rows, keys) = rows.into_iter().unzip();
+        Ok(ExperimentPage { rows, keys, position: position as u64, total: total as u64 })
+    }
+
+    /// The rows of these ids, in no order.
+    fn rows(&self, connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Vec<(Experiment, Key)>> {
+        let order = &self.alone;
+        let sql = format!(
+            "SELECT {}, {} FROM ml_schema.experiments e WHERE e.id IN ({})",
+            row::WITHOUT_OBJECTS,
+            order.read_columns(),
+            list_of(ids),
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map(params_from_iter(order.params.iter().map(duck_value)), |row| {
+            let experiment = row::experiment(row)?;
+            let key = key(row, order.reads, experiment.id)?;
+            Ok((experiment, key))
+        })?;
+        let mut rows = rows.collect::<duckdb::Result<Vec<_>>>()?;
+        // The two widest columns by themselves: all at once take twice the memory, and no less time.
+        let sql =
+            format!("SELECT {} FROM ml_schema.experiments WHERE id IN ({})", row::OBJECTS, list_of(ids));
+        let mut statement = connection.prepare(&sql)?;
+        let objects = statement.query_map([], row::objects)?;
+        let mut objects = objects
+            .map(|objects| objects.map(|(id, parameters, results)| (id, (parameters, results))))
+            .collect::<duckdb::Result<HashMap<_, _>>>()?;
+        for (experiment, _) in &mut rows {
+            if let Some((parameters, results)) = objects.remove(&experiment.id) {
+                (experiment.parameters, experiment.results) = (parameters, results);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// The columns behind those of an experiment.
+fn key(row: &Row<'_>, reads: Reads, id: ExperimentId) -> duckdb::Result<Key> {
+    let first = row::EXPERIMENT_COLUMNS;
+    let place = first + 1;
+    let value = match reads {
+        Reads::Id => None,
+        Reads::Integer => row.get::<_, Option<i64>>(place)?.map(SortValue::Integer),
+        Reads::Number => row.get::<_, Option<f64>>(place)?.map(SortValue::Number),
+        Reads::Text => row.get::<_, Option<String>>(place)?.map(SortValue::Text),
+        Reads::Moment => row::time(row, place)?.map(SortValue::Moment),
+        Reads::Json => match row.get::<_, Option<f64>>(place)? {
+            Some(number) => Some(SortValue::Number(number)),
+            None => row.get::<_, Option<String>>(place + 1)?.map(SortValue::Text),
+        },
+    };
+    Ok(Key { failed: row.get(first)?, value, id })
+}
+
+pub(super) fn duck_value(value: &SqlValue) -> Value {
+    match value {
+        SqlValue::Text(text) => Value::Text(text.clone()),
+        SqlValue::Integer(number) => Value::BigInt(*number),
+        SqlValue::Number(number) => Value::Double(*number),
+        SqlValue::Bool(bool) => Value::Boolean(*bool),
+        SqlValue::Moment(at) => micros(*at),
+    }
+}

@@ -1,0 +1,105 @@
+//! Records on their way into a collection: replaced where their ids are there already.
+
+use std::collections::HashMap;
+
+use duckdb::{Connection, params, params_from_iter};
+use serde_json::{Value, json};
+
+use crate::domain::collection::Record;
+
+use super::documents::vector_text;
+use super::row;
+
+/// Up to so many records go in as one JSON text: five of them take a third of the time that temporary tables take,
+/// and the temporary tables are faster from some hundreds on.
+const FEW: usize = 256;
+
+/// Puts records, whose ids differ, in their order. One that is replaced keeps its place in the order of insertion.
+pub fn upsert(
+    connection: &Connection,
+    collection: i64,
+    dimension: Option<usize>,
+    records: &[Record],
+) -> duckdb::Result<()> {
+    let Some(first) = records.first() else { return Ok(()) };
+    if dimension.is_none() {
+        let sql = "UPDATE ml_schema.collections SET dimension = ? WHERE id = ?";
+        connection.execute(sql, params![first.embedding.len() as i64, collection])?;
+    }
+    match records.len() <= FEW {
+        true => few(connection, collection, records),
+        false => many(connection, collection, records),
+    }
+}
+
+fn few(connection: &Connection, collection: i64, records: &[Record]) -> duckdb::Result<()> {
+    let places = positions(connection, collection, records)?;
+    if !places.is_empty() {
+        let known = vec!["?"; places.len()].join(", ");
+        let sql = format!(
+            "DELETE FROM ml_schema.collection_records WHERE collection_id = {collection} AND id IN ({known})"
+        );
+        connection.execute(&sql, params_from_iter(places.keys()))?;
+    }
+    let rows: Vec<Value> = records
+        .iter()
+        .map(|record| {
+            json!({
+                "position": places.get(record.id.as_str()),
+                "id": record.id,
+                "document": record.document,
+                "metadata": row::json_text(&record.metadata),
+                "embedding": record.embedding,
+            })
+        })
+        .collect();
+    let sql = format!(
+        r#"INSERT INTO ml_schema.collection_records (position, collection_id, id, document, metadata, embedding)
+           SELECT coalesce(position, nextval('ml_schema.record_ids')), {collection}, id, document, metadata::JSON, embedding
+           FROM (SELECT unnest(from_json(?::JSON, '[{{"position": "BIGINT", "id": "VARCHAR", "document": "VARCHAR",
+               "metadata": "VARCHAR", "embedding": "FLOAT[]"}}]'), recursive := true))"#
+    );
+    connection.execute(&sql, [Value::Array(rows).to_string()]).map(drop)
+}
+
+/// Places of those that are there already.
+fn positions(
+    connection: &Connection,
+    collection: i64,
+    records: &[Record],
+) -> duckdb::Result<HashMap<String, i64>> {
+    let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let sql = format!(
+        "SELECT id, position FROM ml_schema.collection_records WHERE collection_id = {collection} AND id IN ({})",
+        vec!["?"; ids.len()].join(", ")
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(params_from_iter(ids), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn many(connection: &Connection, id: i64, records: &[Record]) -> duckdb::Result<()> {
+    connection.execute_batch(
+        "CREATE OR REPLACE TEMP TABLE incoming (ordinal BIGINT, id VARCHAR, document VARCHAR, metadata VARCHAR,
+             embedding VARCHAR)",
+    )?;
+    {
+        let mut appender = connection.appender("incoming")?;
+        for (ordinal, record) in records.iter().enumerate() {
+            let (metadata, embedding) = (row::json_text(&record.metadata), vector_text(&record.embedding));
+            appender.append_row(params![ordinal as i64, record.id, record.document, metadata, embedding])?;
+        }
+        appender.flush()?;
+    }
+    connection.execute_batch(&format!(
+        "CREATE OR REPLACE TEMP TABLE replaced AS SELECT r.id, r.position FROM ml_schema.collection_records r
+             JOIN incoming i ON i.id = r.id WHERE r.collection_id = {id};
+         DELETE FROM ml_schema.collection_records
+             WHERE collection_id = {id} AND id IN (SELECT id FROM incoming);
+         INSERT INTO ml_schema.collection_records (position, collection_id, id, document, metadata, embedding)
+             SELECT coalesce(o.position, nextval('ml_schema.record_ids')), {id}, i.id, i.document, i.metadata::JSON,
+                    i.embedding::FLOAT[]
+             FROM (SELECT * FROM incoming ORDER BY ordinal) i LEFT JOIN replaced o ON o.id = i.id ORDER BY i.ordinal;
+         DROP TABLE incoming; DROP TABLE replaced"
+    ))
+}

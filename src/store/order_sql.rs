@@ -1,0 +1,187 @@
+//! Orders and places in them as SQL with bound values, for both engines.
+
+use crate::domain::filter::Field;
+use crate::domain::window::{Key, SortValue};
+
+use super::experiments::Sort;
+use super::filter_sql::{Compiler, Dialect, Kind, SqlValue, field_kind};
+
+/// The SQL for a run that came to a bad end.
+const FAILED: &str = "(e.status IN ('failed', 'cancelled', 'interrupted'))";
+
+/// What a value of the order is when it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Nothing but the id counts.
+    Id,
+    Integer,
+    Number,
+    Text,
+    Moment,
+    /// A number, or a text beside it.
+    Json,
+}
+
+/// An order over `ml_schema.experiments e`: its expressions, and what they bind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub reads: Reads,
+    pub params: Vec<SqlValue>,
+    dialect: Dialect,
+    descending: bool,
+    /// How many values stand before these in the statement.
+    before: usize,
+    failed: &'static str,
+    value: String,
+    words: String,
+}
+
+impl Order {
+    /// `before` values are bound already.
+    pub fn new(dialect: Dialect, sort: &Sort, before: usize) -> Self {
+        let mut compiler = Compiler { dialect, params: Vec::new(), before };
+        let reads = reads(&sort.field);
+        let none = || "NULL".to_owned();
+        let (value, words) = match reads {
+            Reads::Id => (none(), none()),
+            // Parameters and metrics may be numbers or texts: numbers first, in their own order.
+            Reads::Json => {
+                let (object, name) = compiler.json(&sort.field);
+                let number = compiler.number_in(object, &name);
+                let text = collated(dialect, &compiler.text_in(object, &name));
+                let words = format!("CASE WHEN {number} IS NULL THEN nullif({text}, '') END");
+                (number, words)
+            }
+            // An empty text is an empty value.
+            Reads::Text => {
+                (format!("nullif({}, '')", collated(dialect, &compiler.value(&sort.field))), none())
+            }
+            Reads::Integer => (format!("{}::bigint", compiler.value(&sort.field)), none()),
+            // A curve may have broken off in NaN, which is no value to be ahead by.
+            Reads::Number => (format!("nullif({}, 'NaN')", compiler.value(&sort.field)), none()),
+            Reads::Moment => (compiler.value(&sort.field), none()),
+        };
+        let failed = if reads == Reads::Id { "false" } else { FAILED };
+        let params = compiler.params;
+        Order { reads, params, dialect, descending: sort.descending, before, failed, value, words }
+    }
+
+    /// The key of a row as columns `failed`, `value` and `words`, to order by.
+    pub fn columns(&self) -> String {
+        format!("{} AS failed, {} AS value, {} AS words", self.failed, self.value, self.words)
+    }
+
+    /// The same with names that no column of an experiment has, to be read.
+    pub fn read_columns(&self) -> String {
+        let value = match (self.reads, self.dialect) {
+            (Reads::Moment, Dialect::DuckDb) => format!("epoch_us({})", self.value),
+            _ => self.value.clone(),
+        };
+        format!("{} AS key_failed, {value} AS key_value, {} AS key_words", self.failed, self.words)
+    }
+
+    /// An ORDER BY list over a table `k` that has an id and [`Order::columns`]; or the same from the end.
+    pub fn list(&self, backwards: bool) -> String {
+        let flip = |descending: bool| if descending == backwards { "ASC" } else { "DESC" };
+        let own = flip(self.descending);
+        let nulls = if backwards { "FIRST" } else { "LAST" };
+        let newest = flip(true);
+        let by_value = format!("k.failed {}, k.value {own} NULLS {nulls}", flip(false));
+        match self.reads {
+            Reads::Id => format!("k.id {own}"),
+            Reads::Json => format!("{by_value}, k.words {own} NULLS {nulls}, k.id {newest}"),
+            _ => format!("{by_value}, k.id {newest}"),
+        }
+    }
+
+    /// Holds for the rows of `k` that come after a key, or before it. Binds behind [`Order::params`].
+    pub fn beyond(&mut self, key: &Key, after: bool) -> String {
+        let mut path = Path { same: Vec::new(), cases: Vec::new() };
+        if self.reads == Reads::Id {
+            let id = self.bind(SqlValue::Integer(key.id));
+            return format!("k.id {} {id}", if self.descending == after { "<" } else { ">" });
+        }
+        let sides = ["NOT k.failed".to_owned(), "k.failed".to_owned()];
+        let beyond = (key.failed != after).then(|| sides[usize::from(after)].clone());
+        path.step(beyond, sides[usize::from(key.failed)].clone());
+        let (value, words) = match (&key.value, self.reads) {
+            (Some(SortValue::Text(text)), Reads::Json) => (None, Some(SqlValue::Text(text.clone()))),
+            (value, _) => (value.as_ref().map(bound), None),
+        };
+        let has_words = self.reads == Reads::Json && value.is_none();
+        self.value_step(&mut path, "k.value", value, after);
+        if has_words {
+            self.value_step(&mut path, "k.words", words, after);
+        }
+        let id = self.bind(SqlValue::Integer(key.id));
+        path.step(Some(format!("k.id {} {id}", if after { "<" } else { ">" })), String::new());
+        format!("({})", path.cases.join(" OR "))
+    }
+
+    fn value_step(&mut self, path: &mut Path, column: &str, value: Option<SqlValue>, after: bool) {
+        let Some(value) = value else {
+            let beyond = (!after).then(|| format!("{column} IS NOT NULL"));
+            return path.step(beyond, format!("{column} IS NULL"));
+        };
+        let bound = self.bind(value);
+        let sign = if self.descending == after { "<" } else { ">" };
+        let beyond = if after {
+            format!("({column} {sign} {bound} OR {column} IS NULL)")
+        } else {
+            format!("{column} {sign} {bound}")
+        };
+        path.step(Some(beyond), format!("{column} = {bound}"));
+    }
+
+    fn bind(&mut self, value: SqlValue) -> String {
+        let params = std::mem::take(&mut self.params);
+        let mut compiler = Compiler { dialect: self.dialect, params, before: self.before };
+        let place = compiler.bind(value);
+        self.params = compiler.params;
+        place
+    }
+}
+
+/// Cases of "beyond a key", one for each part of the key, each among rows whose parts before it are the same.
+struct Path {
+    same: Vec<String>,
+    cases: Vec<String>,
+}
+
+impl Path {
+    fn step(&mut self, beyond: Option<String>, same: String) {
+        if let Some(beyond) = beyond {
+            let parts: Vec<&str> = self.same.iter().map(String::as_str).chain([beyond.as_str()]).collect();
+            self.cases.push(format!("({})", parts.join(" AND ")));
+        }
+        self.same.push(same);
+    }
+}
+
+fn reads(field: &Field) -> Reads {
+    match (field, field_kind(field)) {
+        (Field::Id, _) => Reads::Id,
+        (Field::Seed | Field::Batch | Field::Attempt, _) => Reads::Integer,
+        (_, None) => Reads::Json,
+        (_, Some(Kind::Number)) => Reads::Number,
+        (_, Some(Kind::Moment)) => Reads::Moment,
+        (_, Some(Kind::Text | Kind::Bool)) => Reads::Text,
+    }
+}
+
+/// Texts are ordered by their bytes on both engines.
+fn collated(dialect: Dialect, text: &str) -> String {
+    match dialect {
+        Dialect::DuckDb => text.to_owned(),
+        Dialect::Postgres => format!("({text} COLLATE \"C\")"),
+    }
+}
+
+fn bound(value: &SortValue) -> SqlValue {
+    match value {
+        SortValue::Integer(number) => SqlValue::Integer(*number),
+        SortValue::Number(number) => SqlValue::Number(*number),
+        SortValue::Text(text) => SqlValue::Text(text.clone()),
+        SortValue::Moment(at) => SqlValue::Moment(*at),
+    }
+}

@@ -1,0 +1,4 @@
+//! What happens when something breaks.
+
+mod files;
+mod kills;
