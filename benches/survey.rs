@@ -30,23 +30,7 @@ async fn measure(runs: u64) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("lab.duckdb");
     let engine = Engine::new(&config::DuckDb { path, wait_ms: 10_000, idle_ms: 60_000 });
-    let first = runs.saturating_sub(WITH_CURVES);
-    engine
-        .write_plain("filling the store", move |connection| {
-            connection.execute_batch(&format!(
-                "INSERT INTO ml_schema.experiments (name, model_type, dataset, parameters, status, results, accuracy, \
-                 inference_time_ms, runner, seed) SELECT 'trial ' || i, 'model ' || i % 7, 'data ' || i % 3, \
-                 json_object('learning_rate', (i % 50) / 1000, 'batch_size', 16 << (i % 3), 'depth', i % 11, \
-                 'dropout', (i % 4) / 10, 'seed', i), CASE WHEN i % 10 = 0 THEN 'failed' ELSE 'completed' END, \
-                 json_object('accuracy', (i % 997) / 1000, 'loss', (i % 89) / 10, 'epochs', i % 30, \
-                 'inference_time_ms', i % 101, 'auc', (i % 13) / 20), (i % 997) / 1000, i % 101, 'simulate', i \
-                 FROM range({runs}) AS t(i);
-                 INSERT INTO ml_schema.experiment_metrics SELECT e.id, 1, n.name, s.step, (e.id * s.step % 991) / 1000, \
-                 TIMESTAMP '2026-01-01' FROM ml_schema.experiments e, (VALUES ('loss'), ('accuracy')) n(name), \
-                 range(30) AS s(step) WHERE e.id > {first} ORDER BY e.id, n.name, s.step"
-            ))
-        })
-        .await?;
+    fill(&engine, runs).await?;
     let store = Experiments::new(engine);
     println!("{runs} runs, {} of them with two curves of 30 points", runs.min(WITH_CURVES));
     let newest: Vec<i64> = store.ids(&ExperimentQuery::default(), 0).await?.ids;
@@ -106,5 +90,26 @@ async fn measure(runs: u64) -> Result<(), Failure> {
         all.sort_unstable();
         println!("{what:<38} {:>8.1?} {:>8.1?}", all[all.len() / 2], all[all.len() - 1]);
     }
+    Ok(())
+}
+
+async fn fill(engine: &Engine, runs: u64) -> Result<(), Failure> {
+    let first = runs.saturating_sub(WITH_CURVES);
+    engine
+        .write_plain("filling the store", move |connection| {
+            connection.execute_batch(&format!(
+                "INSERT INTO ml_schema.experiments (name, model_type, dataset, parameters, status, results, accuracy, \
+                 inference_time_ms, runner, seed) SELECT 'trial ' || i, 'model ' || i % 7, 'data ' || i % 3, \
+                 json_object('learning_rate', (i % 50) / 1000, 'batch_size', 16 << (i % 3), 'depth', i % 11, \
+                 'dropout', (i % 4) / 10, 'seed', i), CASE WHEN i % 10 = 0 THEN 'failed' ELSE 'completed' END, \
+                 json_object('accuracy', (i % 997) / 1000, 'loss', (i % 89) / 10, 'epochs', i % 30, \
+                 'inference_time_ms', i % 101, 'auc', (i % 13) / 20), (i % 997) / 1000, i % 101, 'simulate', i \
+                 FROM range({runs}) AS t(i);
+                 INSERT INTO ml_schema.experiment_metrics SELECT e.id, 1, n.name, s.step, (e.id * s.step % 991) / 1000, \
+                 TIMESTAMP '2026-01-01' FROM ml_schema.experiments e, (VALUES ('loss'), ('accuracy')) n(name), \
+                 range(30) AS s(step) WHERE e.id > {first} ORDER BY e.id, n.name, s.step"
+            ))
+        })
+        .await?;
     Ok(())
 }
