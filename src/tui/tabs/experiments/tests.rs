@@ -238,7 +238,7 @@ fn marked_runs_are_compared() {
     insta::assert_snapshot!("marked", stage.screen());
     stage.press("c");
     insta::assert_snapshot!("compare_160", stage.screen());
-    stage.press("le<tab>");
+    stage.press("l=<tab>");
     insta::assert_snapshot!("compare_selected", stage.screen());
     stage.tell(Message::Resize(Size::new(80, 24)));
     insta::assert_snapshot!("compare_80", stage.screen());
