@@ -239,7 +239,7 @@ fn marked_runs_are_compared() {
     insta::assert_snapshot!("marked", stage.screen());
     stage.press("c");
     insta::assert_snapshot!("compare_160", stage.screen());
-    stage.press("le<tab>");
+    stage.press("lE<tab>");
     insta::assert_snapshot!("compare_selected", stage.screen());
     stage.tell(Message::Resize(Size::new(80, 24)));
     insta::assert_snapshot!("compare_80", stage.screen());
@@ -364,10 +364,10 @@ fn columns_that_do_not_vary_go_and_come_back() {
 #[test]
 fn columns_scroll_behind_the_first() {
     let mut stage = stage(80, 24);
-    stage.press(">>");
+    stage.press("}}");
     assert!(stage.screen().contains("2 ◂ columns"), "{}", stage.screen());
     assert!(!stage.screen().contains("model"), "{}", stage.screen());
-    stage.press("<lt><lt>");
+    stage.press("{{");
     assert!(stage.screen().contains("model"));
 }
 
@@ -415,7 +415,7 @@ fn a_baseline_of_another_store_is_none_here() {
 #[test]
 fn runs_are_grouped_and_a_group_opens() {
     let mut stage = stage(80, 24);
-    stage.press("zj");
+    stage.press("Zj");
     insta::assert_snapshot!("groups_80", stage.screen());
     stage.press("<tab>");
     insta::assert_snapshot!("group_curves_80", stage.screen());
@@ -436,7 +436,7 @@ fn runs_are_grouped_and_a_group_opens() {
     assert!(stage.screen().contains("marked"), "{}", stage.screen());
     stage.tell(Message::Resize(Size::new(160, 45)));
     insta::assert_snapshot!("groups_160", stage.screen());
-    stage.press("z");
+    stage.press("Z");
     assert!(!stage.screen().contains("Groups"));
 }
 
