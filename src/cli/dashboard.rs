@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Settings;
+use crate::config::{Settings, view};
 use crate::ops::Lab;
 use crate::telemetry;
 use crate::tui::keymap::Keymap;
@@ -22,6 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(40);
 pub async fn run(settings: Settings, global: &Global) -> Outcome {
     let background = if settings.ui.theme == AUTO { terminal::background() } else { None };
     let (mut app, problems) = app(&settings, global, background);
+    recall(&mut app, &settings);
     app.greet(&problems);
     color_eyre::install().map_err(CliError::Dashboard)?;
     let logs = telemetry::to_channel();
@@ -47,6 +48,16 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
         );
     }
     Ok(if parting == Parting::Signal { 130 } else { 0 })
+}
+
+/// Arranges the app as it was left, unless the settings say otherwise.
+fn recall(app: &mut App, settings: &Settings) {
+    let Some(place) = view::usual_place().filter(|_| settings.ui.remember) else {
+        return;
+    };
+    let (sections, problem) = view::load(&place);
+    let problems = app.recall(&sections);
+    app.tell_problems(problem.into_iter().chain(problems));
 }
 
 /// The app as the settings want it, and what is wrong with the files of keys and colours.

@@ -65,6 +65,7 @@ fn layer(name: &str, key: &str, text: &str, defaults: &Dict) -> Result<Layer, Co
             .parse::<bool>()
             .map(Value::from)
             .map_err(|_| ConfigError(format!("environment {name}: '{text}' is not true or false")))?,
+        Some(Value::Array(..)) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),
         _ => Value::from(text),
     };
     Ok(Layer { name: format!("environment {name}"), values: nested(key, value) })

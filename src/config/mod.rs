@@ -4,11 +4,15 @@ mod environment;
 mod layers;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::filter::{Field, FilterError};
 
 pub use environment::{Variables, variables};
 pub use layers::{Flags, Places, load};
@@ -112,8 +116,23 @@ pub struct Ui {
     /// Name of a theme in `assets/themes/`, `auto`, or the path of a theme file.
     pub theme: String,
     pub mouse: bool,
+    /// Columns of the experiments until the user chooses others.
+    #[serde(deserialize_with = "fields")]
+    pub columns: Vec<Field>,
+    /// Whether the arrangement of the dashboard is kept between sessions.
+    pub remember: bool,
     /// File of key bindings laid over `config/keymap.toml`; none when empty.
     pub keymap: PathBuf,
+}
+
+/// Names of the filter language.
+fn fields<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Field>, D::Error> {
+    let names = Vec::<String>::deserialize(source)?;
+    let field = |name: &String| {
+        let wrong = |error: FilterError| D::Error::custom(format!("'{name}': {}", error.message));
+        Field::parse(name).map_err(wrong)
+    };
+    names.iter().map(field).collect()
 }
 
 impl Settings {

@@ -92,8 +92,22 @@ fn unknown_keys_name_file_key_and_what_is_known() {
         error.contains("labtop.toml: unknown key `postgres.hots` (known here: connect_timeout_ms,"),
         "{error}"
     );
-    assert!(error.contains("unknown key `ui.colour` (known here: keymap, mouse, theme)"), "{error}");
+    assert!(
+        error.contains("unknown key `ui.colour` (known here: columns, keymap, mouse, remember, theme)"),
+        "{error}"
+    );
     assert!(error.contains("environment LABTOP__NOPE: unknown key `nope`"), "{error}");
+}
+
+#[test]
+fn a_wrong_column_names_its_place_and_what_is_meant() {
+    let error = with(&[("labtop.toml", "[ui]\ncolumns = ['id', 'acuracy']")], Flags::default(), &[]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("labtop.toml: `ui.columns`: 'acuracy': unknown name"), "{error}");
+    assert!(error.contains("did you mean accuracy?"), "{error}");
+    let settings = with(&[], Flags::default(), &[("LABTOP__UI__COLUMNS", "id, params.lr")]).unwrap();
+    let names: Vec<String> = settings.ui.columns.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["id", "params.lr"]);
 }
 
 #[test]

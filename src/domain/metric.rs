@@ -21,3 +21,8 @@ pub struct Outline {
     /// How many points there are in all.
     pub recorded: u64,
 }
+
+/// Whether a metric is the better the smaller it is, by its name: losses, errors, times, memory.
+pub fn is_better_small(name: &str) -> bool {
+    ["loss", "error", "_ms", "_seconds", "_sec", "_mb", "time"].iter().any(|ending| name.ends_with(ending))
+}

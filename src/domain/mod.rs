@@ -10,6 +10,7 @@ pub mod filter;
 pub mod metric;
 pub mod performance;
 pub mod spelling;
+pub mod survey;
 pub mod table;
 pub mod text;
 pub mod window;

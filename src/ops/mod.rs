@@ -22,8 +22,10 @@ pub mod reaper;
 pub mod schema;
 mod search;
 pub mod stop;
+pub mod survey;
 #[cfg(test)]
 mod tests;
+pub mod view;
 pub mod workflow;
 
 pub use error::{OpsError, Result};

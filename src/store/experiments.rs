@@ -9,6 +9,7 @@ use crate::domain::filter::{Field, Filter};
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::window::{Key, Window};
 
+use super::survey::ExperimentSurvey;
 use super::{Backend, ErrorKind, Health, Result, StoreError};
 
 /// Which experiments, in which order, and how many of them.
@@ -82,7 +83,7 @@ pub struct Entry {
 /// Every method may fail with `Unavailable` or `Timeout`, after which nothing was half-written. Dropping the future of
 /// a read cancels it in the database; a write that has begun is carried out.
 #[async_trait]
-pub trait ExperimentStore: Send + Sync + Debug {
+pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
     /// Connects if need be and says who answers.
     async fn health(&self) -> Result<Health>;
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::filter::{Aggregate, Comparison, Field, Filter, Literal, Operand};
+use crate::domain::metric::is_better_small;
 
 use super::experiments::ExperimentQuery;
 use super::{Backend, ErrorKind, Result, StoreError};
@@ -43,6 +44,13 @@ pub fn compile(dialect: Dialect, query: &ExperimentQuery) -> Result<Compiled> {
     }
     let condition = if parts.is_empty() { "true".to_owned() } else { parts.join(" AND ") };
     Ok(Compiled { condition, params: compiler.params })
+}
+
+/// A field as a number, nothing where it is none. `before` values are bound already.
+pub fn number(dialect: Dialect, field: &Field, before: usize) -> Compiled {
+    let mut compiler = Compiler { dialect, params: Vec::new(), before };
+    let condition = compiler.as_kind(field, Kind::Number);
+    Compiled { condition, params: compiler.params }
 }
 
 pub(super) struct Compiler {
@@ -247,11 +255,6 @@ impl Compiler {
         self.params.push(value);
         format!("${}::{kind}", self.before + self.params.len())
     }
-}
-
-/// Names of metrics that are the better the smaller they are.
-fn is_better_small(name: &str) -> bool {
-    ["loss", "error", "_ms", "_seconds", "_sec", "_mb", "time"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn sign(comparison: Comparison) -> &'static str {

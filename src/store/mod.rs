@@ -12,6 +12,8 @@ pub mod order_sql;
 pub mod outbox;
 pub mod queue;
 pub mod schema;
+pub mod survey;
+mod survey_sql;
 
 pub mod chroma;
 pub mod postgres;

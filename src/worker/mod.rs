@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ops::Lab;
+use crate::ops::{Lab, view};
 
 mod follow;
 mod health;
@@ -23,7 +23,7 @@ mod writes;
 
 use jobs::Jobs;
 use live::Live;
-use protocol::{Command, Event, LogLine, Request};
+use protocol::{Command, Event, LogLevel, LogLine, Request};
 use slots::Slots;
 
 /// Requests that wait: more than a person types while a frame is drawn. When it is full the screen says "busy".
@@ -93,6 +93,7 @@ async fn serve(
                     let _ = writer.send((ticket, *write)).await;
                 }
             },
+            Command::Remember(sections) => remember(&shared, sections).await,
             Command::Cancel(cancel) => jobs.cancel(&shared, ticket, cancel),
         }
     }
@@ -105,6 +106,16 @@ async fn serve(
     background.cancel();
     tasks.close();
     tasks.wait().await;
+}
+
+/// A small file; whoever quits right afterwards finds it written. That it could not be is no reason to bother anybody
+/// but the reader of the log.
+async fn remember(shared: &Shared, sections: toml::Table) {
+    if let Err(error) = view::remember(sections).await {
+        let at = jiff::Timestamp::now();
+        let (level, source) = (LogLevel::Warn, "view".to_owned());
+        shared.tell(Event::Log(LogLine { at, level, source, text: error.to_string() })).await;
+    }
 }
 
 fn spawn_background(

@@ -9,9 +9,10 @@ use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
 use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
-use crate::domain::filter::Field;
+use crate::domain::filter::{Aggregate, Field};
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
+use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 
@@ -33,6 +34,13 @@ pub enum Slot {
     Records,
     Analytics,
     Sql,
+    /// Names of parameters and metrics.
+    Names,
+    CurveValues,
+    Marks,
+    Baseline,
+    Compare,
+    Groups,
 }
 
 /// Work we ask for.
@@ -48,6 +56,8 @@ pub enum Command {
     Read(Slot, Read),
     /// Changes something; in order, never cancelled behind the user's back.
     Write(Write),
+    /// Keeps how the screen is arranged, section by section, in the user's view file. Has no answer.
+    Remember(toml::Table),
     /// Stops a run or a batch that this process works on, and withdraws what is queued.
     Cancel(Cancel),
 }
@@ -78,6 +88,43 @@ pub enum Read {
         with_simulated: bool,
     },
     Sql(String),
+    /// Names of parameters and metrics that occur.
+    Names,
+    /// Aggregates of the curves of some runs.
+    CurveValues {
+        ids: Vec<ExperimentId>,
+        curves: Vec<(Aggregate, String)>,
+    },
+    Ids(IdsRead),
+    /// Several experiments with their curves; those that are gone are left out.
+    Runs(Vec<ExperimentId>),
+    Groups(GroupsRead),
+}
+
+/// Ids of the experiments table in its order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdsRead {
+    /// In the filter language; empty for all.
+    pub filter: String,
+    pub sort: Field,
+    pub descending: bool,
+    pub with_archived: bool,
+    pub skip: u64,
+    pub limit: u64,
+}
+
+/// Groups of runs that are equal but for their seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupsRead {
+    /// In the filter language; empty for all.
+    pub filter: String,
+    pub with_archived: bool,
+    /// Whose mean and deviation are wanted.
+    pub figures: Vec<Field>,
+    /// By whose mean they are sorted: an index into `figures`; the newest first without.
+    pub sort: Option<usize>,
+    pub descending: bool,
+    pub limit: u64,
 }
 
 /// A window of the experiments table.
@@ -226,6 +273,14 @@ pub enum Answer {
         table: Table,
         took: Duration,
     },
+    Names(Names),
+    CurveValues(Vec<CurveValues>),
+    Ids(Ids),
+    Runs {
+        experiments: Vec<Experiment>,
+        curves: Vec<RunCurves>,
+    },
+    Groups(Groups),
 }
 
 /// A window of the experiments table, where it stands, and how many rows there are.

@@ -9,12 +9,14 @@ use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::Query;
-use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment};
+use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
+use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, Read, SearchQuery, SearchRead,
+    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, GroupsRead, IdsRead, Read, SearchQuery,
+    SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -60,14 +62,51 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
             let table = analytics::sql(lab, &query, SQL_ROWS).await?;
             Answer::Table { table, took: begun.elapsed() }
         }
+        Read::Names => Answer::Names(survey::names(lab).await?),
+        Read::CurveValues { ids, curves } => {
+            Answer::CurveValues(survey::curve_values(lab, &ids, &curves).await?)
+        }
+        Read::Ids(read) => ids(lab, read).await?,
+        Read::Runs(ids) => {
+            let (experiments, curves) = survey::runs(lab, &ids).await?;
+            Answer::Runs { experiments, curves }
+        }
+        Read::Groups(read) => groups(lab, read).await?,
+    })
+}
+
+async fn ids(lab: &Lab, read: IdsRead) -> Result<Answer, OpsError> {
+    let query = ExperimentQuery {
+        filter: parsed(&read.filter)?,
+        sort: Sort { field: read.sort, descending: read.descending },
+        limit: read.limit,
+        with_archived: read.with_archived,
+        ..ExperimentQuery::default()
+    };
+    Ok(Answer::Ids(survey::ids(lab, &query, read.skip).await?))
+}
+
+async fn groups(lab: &Lab, read: GroupsRead) -> Result<Answer, OpsError> {
+    let runs = ExperimentQuery {
+        filter: parsed(&read.filter)?,
+        with_archived: read.with_archived,
+        ..ExperimentQuery::default()
+    };
+    let GroupsRead { figures, sort, descending, limit, .. } = read;
+    let query = GroupQuery { runs, figures, sort, descending, skip: 0, limit };
+    Ok(Answer::Groups(survey::groups(lab, &query).await?))
+}
+
+/// The filter that a text is; none for an empty one.
+fn parsed(filter: &str) -> Result<Option<Filter>, OpsError> {
+    Ok(match filter.trim() {
+        "" => None,
+        text => Some(Filter::parse(text, Timestamp::now())?),
     })
 }
 
 async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsError> {
-    let filter = match window.filter.trim() {
-        "" => None,
-        text => Some(Filter::parse(text, Timestamp::now())?),
-    };
+    let filter = parsed(&window.filter)?;
     let query = ExperimentQuery {
         filter,
         sort: Sort { field: window.sort, descending: window.descending },

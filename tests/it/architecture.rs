@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// What each layer may use of the crate beside itself. A layer that is not named here may use everything.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &[]),
+    ("config", &["domain"]),
     ("embed", &["domain"]),
     ("runner", &["domain"]),
     ("store", &["domain", "config"]),

@@ -12,10 +12,12 @@ use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::{MetricPoint, Outline};
+use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::window::{Key, Window};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
 use crate::store::queue::{BatchQueue, UnderWay};
+use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 #[derive(Debug, Default)]
@@ -255,6 +257,41 @@ impl ExperimentStore for FakeStore {
 
     fn keeps_performance(&self) -> bool {
         self.keeps_performance
+    }
+}
+
+#[async_trait]
+impl ExperimentSurvey for FakeStore {
+    async fn names(&self) -> Result<Names> {
+        let mut rows = Vec::new();
+        for run in self.experiments() {
+            rows.extend(run.parameters.keys().map(|name| ("p".to_owned(), name.clone())));
+            rows.extend(run.results.keys().map(|name| ("r".to_owned(), name.clone())));
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(Names::of_rows(rows, true))
+    }
+
+    async fn curve_values(&self, _: &[ExperimentId], _: &[CurveOf]) -> Result<Vec<CurveValues>> {
+        Err(error(ErrorKind::Invalid, "memory keeps no curves"))
+    }
+
+    async fn curves(&self, ids: &[ExperimentId]) -> Result<Vec<RunCurves>> {
+        let tables = self.tables.lock().unwrap();
+        let points =
+            ids.iter().filter_map(|id| Some(RunCurves { id: *id, points: tables.points.get(id)?.clone() }));
+        Ok(points.collect())
+    }
+
+    async fn ids(&self, query: &ExperimentQuery, skip: u64) -> Result<Ids> {
+        let page = self.list(&ExperimentQuery { limit: u64::MAX, ..query.clone() }).await?;
+        let ids = page.rows.iter().map(|run| run.id).skip(skip as usize).take(query.limit as usize);
+        Ok(Ids { ids: ids.collect(), total: page.total })
+    }
+
+    async fn groups(&self, _: &GroupQuery) -> Result<Groups> {
+        Err(error(ErrorKind::Invalid, "memory makes no groups"))
     }
 }
 

@@ -24,7 +24,7 @@ use super::{outline, performance};
 /// See the module.
 #[derive(Debug)]
 pub struct Experiments {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     orders: Arc<Orders>,
 }
 

@@ -292,7 +292,7 @@ fn key(row: &Row<'_>, reads: Reads, id: ExperimentId) -> duckdb::Result<Key> {
     Ok(Key { failed: row.get(first)?, value, id })
 }
 
-fn duck_value(value: &SqlValue) -> Value {
+pub(super) fn duck_value(value: &SqlValue) -> Value {
     match value {
         SqlValue::Text(text) => Value::Text(text.clone()),
         SqlValue::Integer(number) => Value::BigInt(*number),

@@ -16,6 +16,7 @@ pub mod performance;
 pub mod queue;
 pub mod row;
 pub mod schema;
+mod survey;
 mod turn;
 mod upsert;
 mod usher;

@@ -19,6 +19,7 @@ mod partition;
 mod queue;
 mod rows;
 mod schema;
+mod survey;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use keybinds::KeyInput;
 use ratatui::layout::{Rect, Size};
 
 use crate::config::Settings;
+use crate::domain::filter::Field;
 use crate::worker::protocol::{
     BackendState, Cancel, Command, Event, Failure, Request, RoleHealth, Slot, Ticket, Write,
 };
@@ -31,6 +32,7 @@ use super::theme::Theme;
 
 mod draw;
 mod input;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub mouse: bool,
     /// Where batch files are looked for.
     pub batches: PathBuf,
+    /// Columns of the experiments at first; the usual ones when none.
+    pub columns: Vec<Field>,
 }
 
 impl Options {
@@ -53,6 +57,7 @@ impl Options {
             read_only: settings.read_only,
             mouse: settings.ui.mouse,
             batches: settings.batches.clone(),
+            columns: settings.ui.columns.clone(),
         }
     }
 }
@@ -107,6 +112,7 @@ pub struct App {
     hints: HashMap<Ticket, String>,
     next_ticket: Ticket,
     effects: Vec<Effect>,
+    memory: memory::Memory,
     /// The user wants to leave as soon as the jobs have stopped.
     leaving: bool,
     mouse: bool,
@@ -132,7 +138,7 @@ const SEQUENCE: Duration = Duration::from_secs(1);
 impl App {
     pub fn new(options: Options, keymap: Keymap, theme: Theme) -> Self {
         let mouse = options.mouse;
-        let tabs = tabs::all();
+        let tabs = tabs::all(&options.columns);
         let sections = tabs.iter().map(|tab| tab.section()).collect();
         App {
             options,
@@ -151,6 +157,7 @@ impl App {
             hints: HashMap::new(),
             next_ticket: Ticket::default(),
             effects: Vec::new(),
+            memory: memory::Memory::default(),
             leaving: false,
             mouse,
             now: Timestamp::UNIX_EPOCH,
@@ -180,6 +187,8 @@ impl App {
         if self.is_sequence_stale() {
             self.begun.clear();
         }
+        let by_user = matches!(message, Message::Key(_) | Message::Mouse(_) | Message::Paste(_));
+        let may_send = !matches!(message, Message::Refused(_));
         match message {
             Message::Start => self.refresh(),
             Message::Key(key) => self.key(key),
@@ -197,6 +206,9 @@ impl App {
                     tab.note_edited(&note, &result, cx);
                 }
             }),
+        }
+        if may_send {
+            self.keep_arrangement(by_user);
         }
         self.remember_asked();
         std::mem::take(&mut self.effects)
@@ -229,7 +241,10 @@ impl App {
         let counts = self.jobs.is_running() || self.is_anything_down() || !self.begun.is_empty();
         let toast = self.toasts.iter().map(Toast::until).min();
         let toast = toast.map(|until| Duration::try_from(until.duration_since(self.now)).unwrap_or_default());
-        [spins.then_some(SPIN), counts.then_some(SECOND), toast].into_iter().flatten().min()
+        [spins.then_some(SPIN), counts.then_some(SECOND), toast, self.until_kept()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A short write is on its way; jobs tell of themselves.
@@ -437,6 +452,7 @@ impl App {
             Failure { message: "busy: try again in a moment".to_owned(), remedy: None, unavailable: false };
         let event = match &request.command {
             Command::Read(slot, _) => Event::Answer { ticket, slot: *slot, result: Err(failure) },
+            Command::Remember(sections) => return self.keep_later(sections),
             Command::Write(_) | Command::Cancel(_) => Event::Done { ticket, result: Err(failure) },
         };
         if let Event::Answer { .. } = event {
@@ -457,6 +473,7 @@ impl App {
             };
             let slot = match &request.command {
                 Command::Read(slot, _) => Some(*slot),
+                Command::Remember(_) => continue,
                 Command::Write(_) | Command::Cancel(_) => None,
             };
             self.asked.retain(|asked| slot.is_none() || asked.slot != slot);

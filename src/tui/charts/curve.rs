@@ -8,6 +8,7 @@ use crate::domain::text::{fit, one_line, width};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::number;
 
+use super::band::{self, Bound};
 use super::braille::Dots;
 use super::palette::{self, SeriesLook};
 use super::plot::{self, Plot, Span};
@@ -36,6 +37,8 @@ pub struct CurveLine<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve<'a> {
     pub lines: Vec<CurveLine<'a>>,
+    /// Drawn behind the lines, see [`band::mean_and_band`].
+    pub bands: Vec<&'a [Bound]>,
     /// With its unit: `accuracy`, `inference time (ms)`.
     pub y_title: &'a str,
     /// `step`, `time`
@@ -160,7 +163,10 @@ impl Curve<'_> {
     /// What the axes cover: all points that are shown, with some air above and below.
     fn spans(&self, drawn: &[Drawn]) -> Option<(Span<'_>, Span<'_>)> {
         let mut bounds: Option<(Point, Point)> = None;
-        for &(x, y) in drawn.iter().flat_map(|line| line.raw.iter().chain(&line.main)) {
+        let points = drawn.iter().flat_map(|line| line.raw.iter().chain(&line.main)).copied();
+        let bands = self.bands.iter().flat_map(|band| band.iter());
+        let edges = bands.flat_map(|(x, low, high)| [(*x, *low), (*x, *high)]);
+        for (x, y) in points.chain(edges).filter(|(x, y)| x.is_finite() && y.is_finite()) {
             let ((left, low), (right, high)) = bounds.unwrap_or(((x, y), (x, y)));
             bounds = Some(((left.min(x), low.min(y)), (right.max(x), high.max(y))));
         }
@@ -260,6 +266,9 @@ impl Curve<'_> {
         let mut dots = Dots::new(plot.inside);
         let mut ends = Vec::new();
         let thinned = |points: &[Point]| per_column(points, plot.x.low, plot.x.high, columns);
+        for band in &self.bands {
+            band::draw(band, &mut dots, plot, theme);
+        }
         if self.smoothing.is_some() {
             for line in drawn {
                 // Dots that are not joined, so that a noisy curve stays in the background.

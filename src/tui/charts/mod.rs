@@ -3,6 +3,7 @@
 //! Every chart is a value with a `draw(&self, area, buffer, theme)`. It draws what fits: first the legend goes, then the
 //! labels of the axes, and at last it says that there is no room.
 
+pub mod band;
 pub mod bars;
 pub mod braille;
 pub mod curve;

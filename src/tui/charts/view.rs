@@ -76,6 +76,7 @@ impl View {
             window: self.window,
             cursor: self.cursor,
             empty: "no figure can be drawn",
+            bands: Vec::new(),
         }
     }
 

@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use toml::Table;
 
+use crate::domain::filter::Field;
 use crate::worker::protocol::{Event, Failure};
 
 use super::action::Action;
@@ -21,10 +23,10 @@ pub mod search;
 #[cfg(test)]
 pub(crate) mod testing;
 
-/// All tabs, in the order of the bar.
-pub fn all() -> Vec<Box<dyn Tab>> {
+/// All tabs, in the order of the bar; `columns` are those of the experiments at first, the usual ones when none.
+pub fn all(columns: &[Field]) -> Vec<Box<dyn Tab>> {
     vec![
-        Box::new(experiments::Experiments::default()),
+        Box::new(experiments::Experiments::new(columns.to_vec())),
         Box::new(search::Search::default()),
         Box::new(collections::Collections::default()),
         Box::new(analytics::Analytics::default()),
@@ -76,4 +78,14 @@ pub trait Tab: Debug {
     fn is_busy(&self) -> bool;
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>);
+
+    /// How it is arranged: its section of the view file, the same as long as nothing was changed. Empty for none.
+    fn remembered(&self) -> Table {
+        Table::new()
+    }
+
+    /// Arranges itself as it was left, before anything is read; what it did not understand.
+    fn recall(&mut self, _section: &Table) -> Vec<String> {
+        Vec::new()
+    }
 }

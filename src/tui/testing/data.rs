@@ -10,6 +10,7 @@ use crate::domain::batch::{Batch, Counts};
 use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
 use crate::domain::metric::MetricPoint;
+use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
 use crate::domain::window::{Key, Window};
 use crate::tui::widgets::number::counted;
 use crate::worker::protocol::{
@@ -78,9 +79,33 @@ impl Data {
                 vec![done(format!("deleted {}", counted(ids.len() as u64, "run")))]
             }
             Command::Write(_) => vec![done("done".to_owned())],
+            Command::Remember(_) => Vec::new(),
             Command::Cancel(Cancel::Experiment(id)) => vec![done(format!("cancelled #{id}"))],
             Command::Cancel(_) => vec![done("cancelled".to_owned())],
         }
+    }
+
+    /// By model, whatever else they differ in.
+    fn groups(&self, figures: usize) -> Groups {
+        let group = |model: &&str| {
+            let runs: Vec<&Experiment> = self.runs.iter().filter(|run| run.model_type == **model).collect();
+            let completed = runs.iter().filter(|run| run.status == Status::Completed).count() as u64;
+            let spread = Spread { n: completed, mean: Some(0.9), deviation: Some(0.0123) };
+            let mut parameters = run(1).parameters;
+            parameters.insert("depth".to_owned(), model.len().into());
+            Group {
+                model_type: (*model).to_owned(),
+                dataset: "sentiment_v3".to_owned(),
+                runner: "simulate".to_owned(),
+                parameters,
+                runs: runs.len() as u64,
+                completed,
+                figures: vec![spread; figures],
+                ids: runs.iter().map(|run| run.id).take(Group::MOST_IDS).collect(),
+            }
+        };
+        let rows: Vec<Group> = MODELS.iter().map(group).filter(|group| group.runs > 0).collect();
+        Groups { total: rows.len() as u64, rows }
     }
 
     fn read(&self, read: &Read) -> Result<Answer, Failure> {
@@ -132,11 +157,40 @@ impl Data {
                 took: std::time::Duration::ZERO,
             }),
             Read::ModelSummaries { .. } => Ok(Answer::ModelSummaries(Vec::new())),
+            Read::Names => Ok(Answer::Names(names())),
+            Read::CurveValues { ids, curves } => {
+                let values = |id: &ExperimentId| CurveValues {
+                    id: *id,
+                    values: curves.iter().map(|_| Some(0.5 + (*id % 100) as f64 / 1000.0)).collect(),
+                };
+                Ok(Answer::CurveValues(ids.iter().map(values).collect()))
+            }
+            Read::Ids(read) => {
+                let ids = self.runs.iter().map(|run| run.id);
+                let ids = ids.skip(read.skip as usize).take(read.limit as usize).collect();
+                Ok(Answer::Ids(Ids { ids, total: self.runs.len() as u64 }))
+            }
+            Read::Runs(ids) => {
+                let experiments = self.runs.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
+                let curves = ids.iter().map(|id| RunCurves { id: *id, points: points(*id, 1, 30) }).collect();
+                Ok(Answer::Runs { experiments, curves })
+            }
+            Read::Groups(read) => Ok(Answer::Groups(self.groups(read.figures.len()))),
             Read::Sql(_) => Ok(Answer::Table {
                 table: crate::domain::table::Table::new(&["a"]),
                 took: std::time::Duration::ZERO,
             }),
         }
+    }
+}
+
+fn names() -> Names {
+    let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Names {
+        parameters: texts(&["batch_size", "learning_rate", "text"]),
+        results: texts(&["accuracy", "epochs"]),
+        curves: texts(&["accuracy", "inference_time_ms", "loss"]),
+        complete: true,
     }
 }
 

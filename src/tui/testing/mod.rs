@@ -49,6 +49,7 @@ impl Stage {
             read_only: false,
             mouse: true,
             batches: PathBuf::from("config/batches"),
+            columns: Vec::new(),
         };
         let app = App::new(options, Keymap::load(None), Theme::default());
         let now = data::at(0);

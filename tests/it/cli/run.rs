@@ -95,8 +95,28 @@ fn lists_filters_sorts_and_compares() {
     assert_eq!(models(&["ls", "--filter", "params.lr < 0.05 and model != 'NeuralNet'"]), ["RandomForest"]);
     let csv = lab.ok(&["ls", "--columns", "id,params.lr", "--format", "csv", "--sort", "id"]);
     assert_eq!(csv, "id,params.lr\n1,0.1\n2,0.01\n3,0.001\n");
+    let best = lab.json(&["ls", "--columns", "id,best(accuracy),params.lr", "--sort", "id"]);
+    assert_eq!((&best[0]["id"], &best[0]["params.lr"]), (&json!(1), &json!(0.1)));
+    assert!(best[2]["best(accuracy)"].is_number(), "{best}");
     let diff = lab.ok(&["diff", "1", "2"]);
     assert!(diff.contains("lr") && diff.contains("0.01") && !diff.contains("dataset"), "{diff}");
+}
+
+#[test]
+fn runs_are_grouped_by_all_but_the_seed() {
+    let lab = Labtop::new();
+    lab.ok(&["run", "-m", "XGBoost", "-d", "d", "--param", "lr=0.1", "--repeat", "3"]);
+    lab.ok(&["run", "-m", "XGBoost", "-d", "d", "--param", "lr=0.2"]);
+    let groups = lab.json(&["ls", "--group", "--sort", "accuracy"]);
+    let mut runs: Vec<_> = groups.as_array().unwrap().iter().map(|group| group["runs"].clone()).collect();
+    runs.sort_by_key(|runs| runs.as_i64());
+    assert_eq!(runs, [json!(1), json!(3)]);
+    let three = groups.as_array().unwrap().iter().find(|group| group["runs"] == 3).unwrap();
+    assert_eq!((&three["completed"], &three["figures"]["accuracy"]["n"]), (&json!(3), &json!(3)));
+    assert!(three["figures"]["accuracy"]["deviation"].as_f64().unwrap() > 0.0, "{three}");
+    let refused = lab.run(&["ls", "--group", "--sort", "name"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("accuracy, inference_time_ms"), "{refused:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod experiments;
 mod filters;
 mod outbox;
 mod queue;
+mod survey;
 mod windows;
 
 /// Makes a test of each function of the suite for each backend: `suite!(experiments: create_twice, ...)`.

@@ -161,7 +161,7 @@ fn a_shrunk_and_grown_terminal_is_drawn_whole() {
 #[test]
 fn wrong_keys_and_colours_are_told_over_the_first_screen() {
     let lab = Labtop::new();
-    let keymap = lab.write("keys.toml", "[global]\n\"Z\" = \"quit\"\n\"w\" = \"qiut\"\n");
+    let keymap = lab.write("keys.toml", "[global]\n\"Q\" = \"quit\"\n\"w\" = \"qiut\"\n");
     let theme = lab.write("mine.toml", "base = \"dark\"\n[styles]\ntitel = {}\n");
     let environment = [("LABTOP__UI__KEYMAP", keymap.as_str()), ("LABTOP__UI__THEME", theme.as_str())];
     let mut terminal = Terminal::start(lab.folder.path(), &[], &environment, 140, 40);
@@ -171,13 +171,13 @@ fn wrong_keys_and_colours_are_told_over_the_first_screen() {
     });
     terminal.press("\x1b");
     terminal.wait("the popup closed", |screen| !screen.contains("Not everything"));
-    terminal.press("Z");
+    terminal.press("Q");
     assert_eq!(terminal.wait_for_end(), 0);
     let mut command = lab.command();
     let ran = command.arg("keys").env("LABTOP__UI__KEYMAP", &keymap).output().unwrap();
     assert_eq!(ran.status.code(), Some(2));
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(stdout.contains("Z, ctrl+c") || stdout.contains("Z, "), "{stdout}");
+    assert!(stdout.contains("Q, ctrl+c") || stdout.contains("Q, "), "{stdout}");
     assert!(stderr.contains("keys.toml:3: \"w\": there is no action 'qiut'; did you mean quit?"), "{stderr}");
 }
 

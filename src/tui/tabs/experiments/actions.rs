@@ -1,11 +1,15 @@
 //! What is done to runs: cancel, rerun, tag, archive, delete, copy.
 
+use std::collections::BTreeSet;
+
+use crate::domain::batch::BatchId;
 use crate::domain::experiment::{Edit, ExperimentId};
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Tone};
 use crate::worker::protocol::{Cancel, Write};
 
-use super::{Experiments, columns, forms};
+use super::marks::Marks;
+use super::{Experiments, forms};
 
 /// Archivings that can be taken back.
 pub(super) const UNDOABLE: usize = 50;
@@ -16,7 +20,7 @@ impl Experiments {
         if self.marks.is_empty() {
             self.list.selected().map(|run| run.id).into_iter().collect()
         } else {
-            self.marks.iter().copied().collect()
+            self.marks.iter().collect()
         }
     }
 
@@ -34,13 +38,13 @@ impl Experiments {
         }
         match action {
             Action::Cancel => self.cancel(&targets, cx),
-            Action::Rerun => {
+            Action::Rerun if few_enough(targets.len(), "run again", cx) => {
                 self.follow = true;
                 for id in targets {
                     cx.write(Write::Rerun(id));
                 }
             }
-            Action::RetryFailed => self.retry_failed(cx),
+            Action::RetryFailed => self.retry_failed(&targets, cx),
             Action::EditTags => {
                 let known = match targets.as_slice() {
                     [id] => self.list.find(*id).map(|run| run.tags.clone()).unwrap_or_default(),
@@ -62,7 +66,8 @@ impl Experiments {
             }
             Action::CopyLine => {
                 let runs = targets.iter().filter_map(|id| self.list.find(*id));
-                let lines: Vec<String> = runs.map(|run| columns::line(run, cx.now)).collect();
+                let lines: Vec<String> =
+                    runs.map(|run| self.columns.line(run, &self.aggregates, cx.now)).collect();
                 let count = lines.len();
                 let what = if count == 1 { "the line".to_owned() } else { format!("{count} lines") };
                 cx.copy_and_tell(lines.join("\n"), &what);
@@ -84,18 +89,26 @@ impl Experiments {
         if moving.is_empty() {
             return cx.toast(Tone::Plain, "nothing to cancel: it has ended already");
         }
+        if !few_enough(moving.len(), "cancelled", cx) {
+            return;
+        }
         for id in moving {
             cx.cancel(Cancel::Experiment(id));
         }
     }
 
-    fn retry_failed(&mut self, cx: &mut Context<'_>) {
-        match self.list.selected().map(|run| run.batch_id) {
-            Some(Some(batch)) => {
-                self.follow = true;
+    /// Of the batches that these runs belong to.
+    fn retry_failed(&mut self, targets: &[ExperimentId], cx: &mut Context<'_>) {
+        let known = targets.iter().filter_map(|id| self.list.find(*id));
+        let batches: BTreeSet<BatchId> = known.filter_map(|run| run.batch_id).collect();
+        if batches.is_empty() {
+            return cx.toast(Tone::Plain, "this run belongs to no batch; rerun it instead");
+        }
+        if few_enough(batches.len(), "retried", cx) {
+            self.follow = true;
+            for batch in batches {
                 cx.write(Write::RetryBatch(batch));
             }
-            _ => cx.toast(Tone::Plain, "this run belongs to no batch; rerun it instead"),
         }
     }
 
@@ -110,7 +123,7 @@ impl Experiments {
             }
             self.undoable.push_back((targets, away));
         }
-        self.marks.clear();
+        self.marks = Marks::default();
     }
 
     fn undo(&mut self, cx: &mut Context<'_>) {
@@ -123,4 +136,14 @@ impl Experiments {
             more => cx.write_with_hint(write, cx.keys.say(&format!("{{undo}} undoes {more} more"))),
         };
     }
+}
+
+/// Jobs that one key may begin or stop: the worker takes so many requests at once.
+const AT_ONCE: usize = 32;
+
+fn few_enough(count: usize, what: &str, cx: &mut Context<'_>) -> bool {
+    if count > AT_ONCE {
+        cx.toast(Tone::Bad, format!("{count} are too many: {AT_ONCE} at most can be {what} at once"));
+    }
+    count <= AT_ONCE
 }

@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::domain::filter::Field;
 use crate::domain::metric::MetricPoint;
 use crate::domain::window::{Key, Window as Part};
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::worker::protocol::{Answer, ExperimentRows, ExperimentsRead, Failure, Read, Slot, Ticket};
-
-use super::columns::COLUMNS;
 
 #[cfg(test)]
 mod tests;
@@ -78,8 +77,7 @@ pub struct List {
     pub cursor: Cursor,
     /// Kept across readings, wherever its row went.
     selected: Option<ExperimentId>,
-    /// Index into [`COLUMNS`].
-    pub sort: usize,
+    pub sort: Field,
     pub descending: bool,
     /// As the user typed it.
     pub filter: String,
@@ -97,7 +95,7 @@ impl Default for List {
             newest: None,
             cursor: Cursor::default(),
             selected: None,
-            sort: 0,
+            sort: Field::Id,
             descending: true,
             filter: String::new(),
             without_simulated: false,
@@ -139,6 +137,16 @@ impl List {
         window.rows.get(index.checked_sub(window.offset)?)
     }
 
+    /// All rows that have arrived.
+    pub fn rows(&self) -> &[Experiment] {
+        self.window.data().map_or(&[], |window| &window.rows)
+    }
+
+    /// Where a run stands in the whole list, if its row has arrived.
+    pub fn place_of(&self, id: ExperimentId) -> Option<usize> {
+        self.window.data()?.place_of(id)
+    }
+
     pub fn selected(&self) -> Option<&Experiment> {
         self.row(self.cursor.selected)
     }
@@ -165,7 +173,7 @@ impl List {
 
     /// New rows stand at the top of the table.
     fn newest_first(&self) -> bool {
-        self.sort == 0 && self.descending && self.filter.trim().is_empty()
+        self.sort == Field::Id && self.descending && self.filter.trim().is_empty()
     }
 
     /// Another order or another filter: from the top.
@@ -250,7 +258,7 @@ impl List {
         self.again = false;
         let read = ExperimentsRead {
             filter: self.sent_filter(),
-            sort: COLUMNS[self.sort].field.clone(),
+            sort: self.sort.clone(),
             descending: self.descending,
             window: part,
             limit: rows.len() as u64,

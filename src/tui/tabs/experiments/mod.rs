@@ -1,14 +1,14 @@
 //! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
-use crate::domain::experiment::{Experiment, ExperimentId, Status};
-use crate::domain::metric::MetricPoint;
+use crate::domain::experiment::ExperimentId;
+use crate::domain::filter::Field;
 use crate::tui::action::Action;
 use crate::tui::charts::view::View;
 use crate::tui::context::{Context, EditNote, Look, Tone};
@@ -19,19 +19,34 @@ use crate::tui::widgets::table::Table;
 use crate::worker::protocol::{Event, Failure, LogLine, Slot, Ticket};
 
 use super::Tab;
+use aggregates::Aggregates;
+use baseline::Pinned;
+use chooser::Chooser;
+use columns::Columns;
 use compare::Compare;
 use curves::Live;
 use detail::Detail;
+use groups::Groups;
 use list::List;
+use marks::Marks;
 
 mod actions;
+mod aggregates;
+mod baseline;
+mod chooser;
 mod columns;
 mod compare;
 mod curves;
 mod detail;
 mod forms;
+mod groups;
+mod groups_view;
 mod list;
+mod marks;
+mod memory;
+mod news;
 mod note;
+mod order;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -52,11 +67,15 @@ enum Focus {
 #[derive(Debug)]
 pub struct Experiments {
     list: List,
-    /// Sorted, so that comparisons keep their order.
-    marks: BTreeSet<ExperimentId>,
+    columns: Columns,
+    aggregates: Aggregates,
+    chooser: Option<Chooser>,
+    marks: Marks,
+    pinned: Pinned,
     detail: Detail,
     live: Live,
     compare: Option<Compare>,
+    groups: Option<Groups>,
     focus: Focus,
     /// The detail takes the whole tab.
     full: bool,
@@ -77,10 +96,15 @@ impl Default for Experiments {
     fn default() -> Self {
         Experiments {
             list: List::default(),
-            marks: BTreeSet::new(),
+            columns: Columns::default(),
+            aggregates: Aggregates::default(),
+            chooser: None,
+            marks: Marks::default(),
+            pinned: Pinned::default(),
             detail: Detail::default(),
             live: Live::default(),
             compare: None,
+            groups: None,
             focus: Focus::default(),
             full: false,
             line: TextLine::default(),
@@ -106,6 +130,8 @@ impl Tab for Experiments {
     fn refresh(&mut self, cx: &mut Context<'_>) {
         let height = self.height(cx.area);
         self.list.refresh(cx, height);
+        self.pinned.refresh(cx);
+        self.read_groups(cx);
         match &mut self.compare {
             Some(compare) => compare.refresh(cx),
             None => self.detail.refresh(cx),
@@ -119,6 +145,9 @@ impl Tab for Experiments {
     }
 
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
+        if self.compare.is_none() && self.act_on_groups(action, cx) {
+            return;
+        }
         if self.act_on_curves(action, cx) {
             return;
         }
@@ -126,7 +155,9 @@ impl Tab for Experiments {
         match (action, by) {
             (_, Some((down, by))) => self.go(down, by, cx),
             (Action::Left | Action::Right, _) => self.turn(action == Action::Right, cx),
-            (Action::NextPane | Action::PreviousPane, _) => self.other_pane(cx.area),
+            (Action::NextPane | Action::PreviousPane, _) => {
+                self.other_pane(action == Action::NextPane, cx.area)
+            }
             (Action::Open, _) => self.open(cx),
             (Action::Back, _) => self.back(cx),
             (Action::Filter, _) => {
@@ -141,10 +172,23 @@ impl Tab for Experiments {
             (Action::ToggleSimulated, _) => self.toggle_simulated(cx),
             (Action::ToggleArchived, _) => self.toggle_archived(cx),
             (Action::Mark, _) => self.mark(cx),
+            (Action::MarkRange, _) => self.mark_range(cx),
+            (Action::MarkAll, _) => self.mark_all(cx),
+            (Action::UnmarkAll, _) => self.unmark_all(cx),
             (Action::Compare, _) => self.compare(cx),
             (Action::Copy, _) if self.compare.is_none() && self.has_detail_keys() => {
                 let room = self.detail_area(cx.area).unwrap_or_default();
                 self.with_detail(cx.now, |detail, shown| detail.copy(cx, room, shown));
+            }
+            (Action::Columns, _) => self.choose_columns(cx),
+            (Action::ColumnsLeft, _) => self.scroll_columns(-1),
+            (Action::ColumnsRight, _) => self.scroll_columns(1),
+            (Action::Pin, _) => self.pin(cx),
+            (Action::Group, _) if self.compare.is_none() => self.toggle_groups(cx),
+            (Action::ShowAll, _) => {
+                if let Some(compare) = &mut self.compare {
+                    compare.show_all();
+                }
             }
             (Action::LaunchBatch, _) => self.follow = true,
             _ => self.act_on_runs(action, cx),
@@ -152,10 +196,14 @@ impl Tab for Experiments {
     }
 
     fn is_typing(&self) -> bool {
-        self.typing
+        self.typing || self.chooser.is_some()
     }
 
     fn type_key(&mut self, key: KeyEvent, cx: &mut Context<'_>) {
+        if self.chooser.is_some() {
+            let area = cx.area;
+            return self.with_chooser(cx, |chooser, columns, rows| chooser.key(key, area, columns, rows));
+        }
         match key.code {
             KeyCode::Enter => {
                 self.typing = false;
@@ -182,12 +230,29 @@ impl Tab for Experiments {
                 let height = self.height(cx.area);
                 if self.list.take(*ticket, result, cx, height) {
                     self.show_selected(cx);
+                    self.read_aggregates(cx);
                 }
             }
-            Event::Answer { ticket, slot: Slot::Detail, result } => match &mut self.compare {
-                Some(compare) => compare.take(*ticket, result, &self.live, cx),
-                None => self.detail.take(*ticket, result, &self.live, cx),
-            },
+            Event::Answer { ticket, slot: Slot::CurveValues, result } => {
+                self.aggregates.take(*ticket, result)
+            }
+            Event::Answer { ticket, slot: Slot::Marks, result } => self.take_marks(*ticket, result, cx),
+            Event::Answer { ticket, slot: Slot::Baseline, result } => self.pinned.take(*ticket, result),
+            Event::Answer { ticket, slot: Slot::Names, result } => {
+                if let Some(chooser) = &mut self.chooser {
+                    chooser.take(*ticket, result);
+                }
+            }
+            Event::Answer { ticket, slot: Slot::Detail, result } => {
+                self.detail.take(*ticket, result, &self.live, cx);
+            }
+            Event::Answer { ticket, slot: Slot::Compare, result } => {
+                if let Some(compare) = &mut self.compare {
+                    compare.take(*ticket, result, &self.live, cx);
+                }
+                self.take_group_curves(*ticket, result);
+            }
+            Event::Answer { ticket, slot: Slot::Groups, result } => self.take_groups(*ticket, result, cx),
             Event::Answer { ticket, slot: Slot::Documents, result } => {
                 self.detail.take(*ticket, result, &self.live, cx);
             }
@@ -210,7 +275,16 @@ impl Tab for Experiments {
 
     fn hints(&self) -> &'static [Action] {
         if self.compare.is_some() {
-            &[Action::NextMetric, Action::ReadValues, Action::NextSmoothing, Action::ToggleLog, Action::Back]
+            &[
+                Action::Right,
+                Action::ReadValues,
+                Action::NextMetric,
+                Action::ShowAll,
+                Action::Pin,
+                Action::Back,
+            ]
+        } else if self.groups_in_view().is_some() {
+            &[Action::Open, Action::NextPane, Action::Sort, Action::Mark, Action::Filter, Action::Back]
         } else if self.full {
             &[
                 Action::Right,
@@ -233,6 +307,7 @@ impl Tab for Experiments {
                 Action::Cancel,
                 Action::Rerun,
                 Action::Archive,
+                Action::Columns,
                 Action::Palette,
             ]
         }
@@ -240,16 +315,36 @@ impl Tab for Experiments {
 
     fn is_busy(&self) -> bool {
         self.list.is_loading()
+            || self.aggregates.is_loading()
+            || self.groups.as_ref().is_some_and(Groups::is_loading)
+            || self.marks.is_loading()
+            || self.chooser.as_ref().is_some_and(Chooser::is_loading)
             || self.detail.is_loading()
             || self.compare.as_ref().is_some_and(Compare::is_loading)
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         self.draw_tab(frame, area, look);
+        if let Some(chooser) = &self.chooser {
+            chooser.draw(frame, area, look, &self.columns);
+        }
+    }
+
+    fn remembered(&self) -> toml::Table {
+        self.memory()
+    }
+
+    fn recall(&mut self, section: &toml::Table) -> Vec<String> {
+        self.recall_memory(section)
     }
 }
 
 impl Experiments {
+    /// With these columns at first, the usual ones when none.
+    pub fn new(columns: Vec<Field>) -> Self {
+        Experiments { columns: Columns::new(columns), ..Experiments::default() }
+    }
+
     /// How far and whether down an action moves; none for actions that do not.
     fn step(&self, action: Action, area: Rect) -> Option<(bool, usize)> {
         let page = self.height(area).max(1);
@@ -312,7 +407,10 @@ impl Experiments {
         }
     }
 
-    fn other_pane(&mut self, area: Rect) {
+    fn other_pane(&mut self, next: bool, area: Rect) {
+        if let Some(compare) = &mut self.compare {
+            return compare.turn_metric(next);
+        }
         if !self.full && self.detail_area(area).is_some() {
             self.focus = if self.focus == Focus::Table { Focus::Detail } else { Focus::Table };
         }
@@ -340,8 +438,8 @@ impl Experiments {
             self.moved(cx);
         } else if self.focus == Focus::Detail {
             self.focus = Focus::Table;
-        } else if !self.marks.is_empty() {
-            self.marks.clear();
+        } else if self.marks.clear() || self.close_group(cx) {
+            // That was all.
         } else if !self.list.filter.is_empty() {
             self.line.clear();
             self.set_filter(String::new(), cx);
@@ -351,114 +449,36 @@ impl Experiments {
     fn restart(&mut self, cx: &mut Context<'_>) {
         let height = self.height(cx.area);
         self.list.restart(cx, height);
-    }
-
-    fn set_filter(&mut self, filter: String, cx: &mut Context<'_>) {
-        if filter != self.list.filter {
-            self.list.filter = filter;
-            self.restart(cx);
+        if let Some(groups) = &mut self.groups {
+            groups.found.clear();
         }
-    }
-
-    fn sort_by(&mut self, column: usize, cx: &mut Context<'_>) {
-        if self.list.sort == column {
-            self.list.descending = !self.list.descending;
-        } else {
-            self.list.sort = column;
-            self.list.descending = columns::COLUMNS[column].descending;
-        }
-        self.restart(cx);
-    }
-
-    fn sort_by_next(&mut self, cx: &mut Context<'_>) {
-        let count = columns::COLUMNS.len();
-        let next = (1..=count)
-            .map(|step| (self.list.sort + step) % count)
-            .find(|column| !columns::COLUMNS[*column].title.is_empty());
-        if let Some(next) = next {
-            self.sort_by(next, cx);
-        }
-    }
-
-    fn toggle_simulated(&mut self, cx: &mut Context<'_>) {
-        self.list.without_simulated = !self.list.without_simulated;
-        let text = if self.list.without_simulated {
-            "simulated runs are hidden"
-        } else {
-            "simulated runs are shown"
-        };
-        cx.toast(Tone::Plain, text);
-        self.restart(cx);
-    }
-
-    fn toggle_archived(&mut self, cx: &mut Context<'_>) {
-        self.list.with_archived = !self.list.with_archived;
-        let text =
-            if self.list.with_archived { "archived runs are shown" } else { "archived runs are hidden" };
-        cx.toast(Tone::Plain, text);
-        self.restart(cx);
-    }
-
-    fn mark(&mut self, cx: &mut Context<'_>) {
-        if let Some(id) = self.list.selected().map(|run| run.id) {
-            if !self.marks.remove(&id) {
-                self.marks.insert(id);
-            }
-            self.go(true, 1, cx);
-        }
+        self.read_groups(cx);
     }
 
     fn compare(&mut self, cx: &mut Context<'_>) {
-        let ids: Vec<ExperimentId> = self.marks.iter().copied().collect();
-        match ids.len() {
-            0 | 1 => {
-                cx.toast(Tone::Plain, cx.keys.say("mark at least two runs with {mark}, then compare them"))
-            }
-            2..=compare::MOST => self.compare = Some(Compare::open(ids, cx)),
-            count => {
-                let text = format!("{count} runs are marked; {} at most can be compared", compare::MOST);
-                cx.toast(Tone::Plain, text);
-            }
+        let ids: Vec<ExperimentId> = self.marks.iter().take(compare::MOST).collect();
+        if ids.len() < 2 {
+            let text = cx.keys.say("mark at least two runs with {mark}, then compare them");
+            return cx.toast(Tone::Plain, text);
         }
-    }
-
-    fn hear_run(&mut self, run: &Experiment, cx: &mut Context<'_>) {
-        let height = self.height(cx.area);
-        if run.status == Status::Queued {
-            self.live.forget(run.id);
+        if self.marks.len() > ids.len() {
+            let text = format!("the first {} of {} marked runs are compared", ids.len(), self.marks.len());
+            cx.toast(Tone::Plain, text);
         }
-        if self.list.put(run, height) {
-            self.list.refresh(cx, height);
-        }
-        self.detail.put(run);
-        if let Some(compare) = &mut self.compare {
-            compare.put(run);
-        }
-        if self.follow && self.is_free_to_follow() {
-            // The next one may have begun before the news that the last one ended.
-            let is_ours = |id: ExperimentId| id == run.id || self.live.get(id).is_some();
-            if let Some(next) = self.list.newest_running(is_ours) {
-                self.list.select(next, height);
-            }
-        }
-        self.show_selected(cx);
-    }
-
-    /// A run that still moves is not left for a newer one.
-    fn is_free_to_follow(&self) -> bool {
-        !self.list.selected().is_some_and(|run| run.status == Status::Running)
-    }
-
-    fn hear_points(&mut self, id: ExperimentId, points: &[MetricPoint]) {
-        self.live.add(id, points);
-        self.list.put_points(id, points);
-        self.detail.put_points(id, points);
-        if let Some(compare) = &mut self.compare {
-            compare.put_points(id, points);
-        }
+        self.compare = Some(Compare::open(ids, cx));
     }
 
     fn click(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
+        if self.chooser.is_some() {
+            let area = cx.area;
+            return self.with_chooser(cx, |chooser, columns, _| {
+                chooser.mouse(mouse, area, columns);
+                true
+            });
+        }
+        if self.compare.is_none() && self.groups_in_view().is_some() {
+            return self.click_groups(mouse, self.rows_area(cx.area), cx);
+        }
         let place = Position::new(mouse.column, mouse.row);
         let in_detail = self.detail_area(cx.area).is_some_and(|area| area.contains(place));
         if let Some(lines) = wheel(mouse) {
@@ -490,9 +510,9 @@ impl Experiments {
             return self.click_detail(mouse, cx);
         }
         let (height, total) = (self.height(cx.area), self.list.total());
-        if let Some(column) = self.table(true).title_at(rows, place) {
-            if !columns::COLUMNS[column].title.is_empty() {
-                self.sort_by(column, cx);
+        if let Some(field) = self.sortable_at(rows, place) {
+            if let Some(field) = field {
+                self.sort_by(field, cx);
             }
         } else if let Some(line) = Table::line_at(rows, place)
             && self.list.cursor.click(line, height, total)

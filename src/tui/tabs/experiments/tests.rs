@@ -243,6 +243,8 @@ fn marked_runs_are_compared() {
     insta::assert_snapshot!("marked", stage.screen());
     stage.press("c");
     insta::assert_snapshot!("compare_160", stage.screen());
+    stage.press("lE<tab>");
+    insta::assert_snapshot!("compare_selected", stage.screen());
     stage.tell(Message::Resize(Size::new(80, 24)));
     insta::assert_snapshot!("compare_80", stage.screen());
     stage.press("<esc><esc>");
@@ -408,6 +410,181 @@ fn a_title_sorts_and_a_row_is_chosen_by_a_click() {
     let tab = stage.screen().lines().next().unwrap().find("Activity").unwrap();
     stage.tell(click(tab, 0));
     assert!(stage.screen().contains("Jobs of this session"), "{}", stage.screen());
+}
+
+#[test]
+fn any_field_is_found_and_becomes_a_column() {
+    let mut stage = stage(80, 24);
+    stage.press("Clearn");
+    assert!(stage.screen().contains("params.learning_rate"), "{}", stage.screen());
+    stage.press("<enter>");
+    insta::assert_snapshot!("chooser", stage.screen());
+    stage.press("<esc><esc>");
+    insta::assert_snapshot!("chosen_column", stage.screen());
+    let reads = curve_reads(&stage);
+    stage.press("Cbest(loss<enter><esc><esc>");
+    assert!(stage.screen().contains("0.50"), "{}", stage.screen());
+    assert_eq!(curve_reads(&stage), reads + 1, "all rows in one reading");
+    stage.press("sssssss");
+    stage.press("C<ctrl+r><esc>");
+    assert!(!stage.screen().contains("learning_rate"));
+}
+
+fn curve_reads(stage: &Stage) -> usize {
+    let is = |command: &&&Command| matches!(command, Command::Read(_, Read::CurveValues { .. }));
+    stage.commands().iter().filter(is).count()
+}
+
+#[test]
+fn a_column_that_nobody_has_seen_can_be_typed() {
+    let mut stage = stage(80, 24);
+    stage.press("Cparams.`odd-name`<enter><esc><esc>");
+    assert!(stage.screen().contains("odd-name"), "{}", stage.screen());
+}
+
+#[test]
+fn columns_that_do_not_vary_go_and_come_back() {
+    let mut stage = stage(80, 24);
+    stage.press("C<ctrl+e>");
+    let shown = stage.screen();
+    assert!(!shown.contains("✓ 3 dataset") && shown.contains("✓ 2 model"), "{shown}");
+    stage.press("<ctrl+e>");
+    assert!(stage.screen().contains("✓ 3 dataset"), "{}", stage.screen());
+}
+
+#[test]
+fn columns_scroll_behind_the_first() {
+    let mut stage = stage(80, 24);
+    stage.press("}}");
+    assert!(stage.screen().contains("2 ◂ columns"), "{}", stage.screen());
+    assert!(!stage.screen().contains("model"), "{}", stage.screen());
+    stage.press("{{");
+    assert!(stage.screen().contains("model"));
+}
+
+#[test]
+fn a_range_and_all_that_the_filter_shows_are_marked() {
+    let mut stage = stage(80, 24);
+    stage.press("jvjjj");
+    insta::assert_snapshot!("range", stage.screen());
+    stage.press("v");
+    assert!(stage.screen().contains("4 marked"), "{}", stage.screen());
+    stage.press("GvU");
+    assert!(!stage.screen().contains("marked"), "{}", stage.screen());
+    stage.press("gvGv");
+    assert!(stage.screen().contains("1,204 marked"), "beyond the rows that are here: {}", stage.screen());
+    stage.press("U*");
+    assert!(stage.screen().contains("1,204 marked"), "{}", stage.screen());
+    let marks = stage.commands().iter().rev().find_map(|command| match command {
+        Command::Read(_, Read::Ids(read)) => Some(read.limit),
+        _ => None,
+    });
+    assert_eq!(marks, Some(10_000));
+    stage.press("r");
+    assert!(stage.screen().contains("are too many"), "{}", stage.screen());
+}
+
+#[test]
+fn figures_are_measured_against_the_baseline() {
+    let mut stage = stage(160, 45);
+    stage.press("jjjp");
+    insta::assert_snapshot!("baseline", stage.screen());
+    stage.press("p");
+    assert!(!stage.screen().contains("against #"), "{}", stage.screen());
+}
+
+#[test]
+fn a_baseline_of_another_store_is_none_here() {
+    let mut stage = Stage::before_start(80, 24, Data::with_runs(20));
+    let memory = "[experiments]\nsort = 'accuracy'\n[experiments.baseline]\nid = 3\nkey = 'other'";
+    assert!(stage.app.recall(&memory.parse().unwrap()).is_empty());
+    stage.tell(Message::Start);
+    assert!(!stage.screen().contains("against #"), "{}", stage.screen());
+    assert!(stage.screen().contains("acc ▲"), "{}", stage.screen());
+}
+
+#[test]
+fn runs_are_grouped_and_a_group_opens() {
+    let mut stage = stage(80, 24);
+    stage.press("Zj");
+    insta::assert_snapshot!("groups_80", stage.screen());
+    stage.press("<tab>");
+    insta::assert_snapshot!("group_curves_80", stage.screen());
+    stage.press("<tab>s");
+    let sorts = stage.commands().iter().rev().find_map(|command| match command {
+        Command::Read(_, Read::Groups(read)) => Some((read.sort, read.descending)),
+        _ => None,
+    });
+    assert_eq!(sorts, Some((Some(0), true)));
+    stage.press("a");
+    assert!(stage.screen().contains("mark the runs of a group"), "{}", stage.screen());
+    stage.press("<enter>");
+    assert!(last_read(&stage).filter.starts_with("id in ("), "{}", last_read(&stage).filter);
+    stage.press("<esc>");
+    assert_eq!(last_read(&stage).filter, "");
+    assert!(stage.screen().contains("Groups"), "{}", stage.screen());
+    stage.press(" ");
+    assert!(stage.screen().contains("marked"), "{}", stage.screen());
+    stage.tell(Message::Resize(Size::new(160, 45)));
+    insta::assert_snapshot!("groups_160", stage.screen());
+    stage.press("Z");
+    assert!(!stage.screen().contains("Groups"));
+}
+
+fn remembered(stage: &Stage) -> Option<&toml::Table> {
+    let commands = stage.sent.iter().rev().map(|request| &request.command);
+    let mut sections = commands.filter_map(|command| match command {
+        Command::Remember(sections) => Some(sections),
+        _ => None,
+    });
+    sections.next()
+}
+
+#[test]
+fn what_is_arranged_is_kept_a_moment_later_and_comes_back() {
+    let mut stage = Stage::before_start(80, 24, Data::with_runs(20));
+    assert!(stage.app.recall(&toml::Table::new()).is_empty());
+    stage.tell(Message::Start);
+    stage.wait(10).press("j");
+    assert_eq!(remembered(&stage), None, "nothing was arranged");
+    stage.press("Hjjp/accuracy > 0.5<enter>Clearn<enter>>><esc><esc>");
+    assert_eq!(remembered(&stage), None, "changes wait for each other");
+    stage.wait(3);
+    let sections = remembered(&stage).unwrap().clone();
+    let sent = stage.sent.len();
+    stage.wait(10);
+    assert_eq!(stage.sent.len(), sent, "once is enough");
+
+    let mut again = Stage::before_start(80, 24, Data::with_runs(20));
+    assert!(again.app.recall(&sections).is_empty());
+    again.tell(Message::Start);
+    assert_eq!(last_read(&again).filter, "(accuracy > 0.5) and runner != 'simulate'");
+    let screen = again.screen();
+    assert!(screen.contains("learning_rate") && screen.contains("against #"), "{screen}");
+    again.press("s").press("q");
+    let kept = remembered(&again).unwrap();
+    assert_eq!(kept["experiments"]["sort"].as_str(), Some("model"), "kept before it ends");
+}
+
+#[test]
+fn nothing_is_kept_where_nothing_is_remembered() {
+    let mut stage = stage(80, 24);
+    stage.press("sHq").wait(10);
+    assert_eq!(remembered(&stage), None);
+}
+
+#[test]
+fn a_view_that_is_not_understood_is_told_and_the_rest_holds() {
+    let mut stage = Stage::before_start(80, 24, Data::with_runs(20));
+    let memory = "[experiments]\nsort = 'nonsense'\nhide_simulated = true\n[[experiments.columns]]\nfield = 'id'\n\
+                  [[experiments.columns]]\nfield = 'acuracy'";
+    let problems = stage.app.recall(&memory.parse().unwrap());
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("did you mean accuracy"), "{problems:?}");
+    stage.tell(Message::Start);
+    assert_eq!(last_read(&stage).filter, "runner != 'simulate'");
+    let wrong = stage.app.recall(&"[experiments]\nsort = 3".parse().unwrap());
+    assert!(wrong[0].contains("[experiments] of the remembered view"), "{wrong:?}");
 }
 
 #[derive(Clone, Debug)]

@@ -2,9 +2,10 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
 
-use crate::domain::experiment::ExperimentId;
-use crate::domain::text::{fit, many_lines};
+use crate::domain::experiment::{Experiment, ExperimentId};
+use crate::domain::text::{fit, many_lines, width};
 use crate::tui::context::Look;
 use crate::tui::widgets::input::TextLine;
 use crate::tui::widgets::notice::{draw_empty, draw_failure};
@@ -13,7 +14,7 @@ use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::table::{Table, position};
 use crate::worker::protocol::{Failure, LogLine};
 
-use super::columns;
+use super::columns::{Sight, number, title};
 use super::{Experiments, Focus};
 
 /// From here on table and detail stand beside each other.
@@ -66,7 +67,7 @@ impl Experiments {
     }
 
     /// While it is typed, and afterwards where the title has no room for it or something is wrong with it.
-    fn has_filter_line(&self) -> bool {
+    pub(super) fn has_filter_line(&self) -> bool {
         let long = self.list.filter.len() > LONGEST_IN_TITLE;
         self.typing || long || (!self.list.filter.is_empty() && self.list.failure().is_some())
     }
@@ -82,22 +83,17 @@ impl Experiments {
         }
     }
 
-    pub(super) fn table(&self, focused: bool) -> Table {
-        Table {
-            columns: columns::columns(),
-            total: self.list.total(),
-            cursor: self.list.cursor,
-            sort: Some((self.list.sort, self.list.descending)),
-            marks: !self.marks.is_empty(),
-            focused,
-        }
-    }
-
     pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         if let Some(compare) = &self.compare {
-            return compare.draw(area, frame.buffer_mut(), look, &self.view);
+            let baseline = self.pinned.get().map(|baseline| &baseline.run);
+            return compare.draw(area, frame.buffer_mut(), look, &self.view, baseline);
         }
         let panes = self.panes(area);
+        if let Some(groups) = self.groups_in_view() {
+            let whole = Panes { table: None, detail: Some(area) };
+            let Panes { table, detail } = if groups.full { whole } else { panes };
+            return self.draw_groups(frame, (area, table, detail), groups, look);
+        }
         if let Some(table) = panes.table {
             self.draw_table(frame, table, area, look);
         }
@@ -105,6 +101,28 @@ impl Experiments {
             self.with_shown(self.detail.id(), look.now, |shown| {
                 self.detail.draw(detail, frame.buffer_mut(), look, &self.view, shown);
             });
+            if let Some(run) = self.list.selected().filter(|run| self.detail.id() == Some(run.id)) {
+                self.draw_differences(frame, detail, run, look);
+            }
+        }
+    }
+
+    /// `against #7: acc +0.012▲  lat ms -3▲` in the lower border of the detail: the figures that are columns.
+    fn draw_differences(&self, frame: &mut Frame<'_>, outer: Rect, run: &Experiment, look: &Look<'_>) {
+        let Some(baseline) = self.pinned.get() else {
+            return;
+        };
+        let mut spans = vec![Span::styled(format!(" against #{}: ", baseline.run.id), look.theme.dim)];
+        for field in self.columns.all().iter().map(|shown| &shown.field) {
+            let value = number(run, field, &self.aggregates);
+            if let Some(difference) = baseline.difference(run, field, value) {
+                spans.push(Span::styled(format!("{} ", title(field)), look.theme.dim));
+                spans.push(Span::styled(format!("{}  ", difference.text()), difference.style(look.theme)));
+            }
+        }
+        if spans.len() > 1 && outer.height > 1 && outer.width > 4 {
+            let (x, y) = (outer.x + 1, outer.bottom() - 1);
+            frame.buffer_mut().set_line(x, y, &Line::from(spans), outer.width - 2);
         }
     }
 
@@ -124,8 +142,17 @@ impl Experiments {
         if self.list.with_archived {
             pane = pane.note("with archived", theme.dim);
         }
-        if !self.marks.is_empty() {
-            pane = pane.note(format!("{} marked", self.marks.len()), theme.marked);
+        if self.marks.are_shown() {
+            pane = pane.note(format!("{} marked", count(self.marks.len() as u64)), theme.marked);
+        }
+        if self.columns.position(&self.list.sort).is_none() {
+            pane = pane.note(format!("by {}", self.list.sort), theme.dim);
+        }
+        if let Some(id) = self.pinned.id() {
+            pane = pane.note(format!("against #{id}"), theme.badge);
+        }
+        if let Some(failure) = self.aggregates.failure() {
+            pane = pane.note(format!("no curves: {}", failure.message), theme.bad);
         }
         let inside = pane.draw(outer, frame.buffer_mut(), look);
         self.draw_filter(frame, inside, look);
@@ -138,17 +165,24 @@ impl Experiments {
         } else if self.list.total() == 0 {
             self.draw_nothing(frame, rows, look);
         } else {
-            self.table(focused).draw(rows, frame.buffer_mut(), theme, |index| {
+            let (aggregates, baseline) = (&self.aggregates, self.pinned.get());
+            let sight = Sight { theme, now: look.now, aggregates, baseline };
+            let selected = self.list.cursor.selected;
+            let table = self.table(focused);
+            table.draw(rows, frame.buffer_mut(), theme, |index| {
                 let run = self.list.row(index)?;
-                let mut row = columns::row(run, theme, look.now);
-                row.marked = self.marks.contains(&run.id);
+                let mut row = self.columns.row(run, &sight);
+                row.marked = self.marks.shows(run.id, index, selected);
                 Some(row)
             });
+            if !self.columns.is_usual() || self.columns.scrolled() > 0 {
+                draw_hidden(frame, outer, look, &table.left_out(rows, self.columns.scrolled()));
+            }
             draw_position(frame, outer, look, &position(self.list.cursor, self.list.total()));
         }
     }
 
-    fn draw_filter(&self, frame: &mut Frame<'_>, inside: Rect, look: &Look<'_>) {
+    pub(super) fn draw_filter(&self, frame: &mut Frame<'_>, inside: Rect, look: &Look<'_>) {
         if !self.has_filter_line() || inside.is_empty() {
             return;
         }
@@ -232,5 +266,15 @@ fn draw_position(frame: &mut Frame<'_>, outer: Rect, look: &Look<'_>, text: &str
         let x = outer.right() - wide - 2;
         let text = format!(" {text} ");
         frame.buffer_mut().set_stringn(x, outer.bottom() - 1, text, usize::from(wide), look.theme.dim);
+    }
+}
+
+/// `2 ◂ columns ▸ 3` in the lower border: how many are scrolled out, and how many have no room.
+fn draw_hidden(frame: &mut Frame<'_>, outer: Rect, look: &Look<'_>, text: &str) {
+    let wide = u16::try_from(width(text) + 2).unwrap_or(u16::MAX);
+    if !text.is_empty() && outer.width > wide + 24 && outer.height > 1 {
+        let text = format!(" {text} ");
+        let place = (outer.x + 2, outer.bottom() - 1);
+        frame.buffer_mut().set_stringn(place.0, place.1, text, usize::from(wide), look.theme.dim);
     }
 }

@@ -100,6 +100,17 @@ impl Table {
             .map(|place| place.column)
     }
 
+    /// `2 ◂ columns ▸ 3`: how many are scrolled out on the left, and how many have no room; empty for none.
+    pub fn left_out(&self, area: Rect, scrolled: usize) -> String {
+        let without_room = self.columns.len() - columns::place(&self.columns, self.room(area)).len();
+        match (scrolled, without_room) {
+            (0, 0) => String::new(),
+            (0, more) => format!("columns ▸ {more}"),
+            (less, 0) => format!("{less} ◂ columns"),
+            (less, more) => format!("{less} ◂ columns ▸ {more}"),
+        }
+    }
+
     /// Follows a click or a drag on the bar; true when it was one.
     pub fn drag(area: Rect, mouse: MouseEvent, cursor: &mut Cursor, total: usize) -> bool {
         drag_scrollbar(body(area), mouse, cursor, total)
