@@ -47,6 +47,7 @@ fn main() {
     dashboard.wait_for("busy");
     dashboard.press("\r");
     dashboard.wait_for("● running");
+    dashboard.press("/dataset ~ 'out-'\r");
 
     let (tell, told) = sync_channel(1024);
     let runners: Vec<_> = ["a", "b"]
@@ -60,7 +61,13 @@ fn main() {
     let shell = thread::spawn(move || visit(&store, until));
 
     let mut seen: HashMap<String, Timestamp> = HashMap::new();
+    let mut looked = Instant::now();
     while Instant::now() < until + Duration::from_secs(1) {
+        if looked.elapsed() > Duration::from_millis(200) {
+            // As somebody who watches the top: a selected run would keep its line, and the newest be above it.
+            dashboard.press("g");
+            looked = Instant::now();
+        }
         assert!(dashboard.read(Duration::from_millis(5)), "the dashboard ended:\n{}", dashboard.text());
         let now = Timestamp::now();
         for word in dashboard.text().split_whitespace().filter(|word| word.starts_with("out-")) {
