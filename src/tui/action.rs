@@ -78,6 +78,7 @@ actions! {
     Cancel "cancel" "Cancel what is selected"
     Rerun "rerun" "Run the selected experiment again"
     RetryFailed "retry failed" "Retry the failed trials of its batch"
+    ResumeBatch "resume" "Go on with its batch where it broke off"
     EditTags "tags" "Change tags"
     EditNote "note" "Write the note, in $VISUAL or $EDITOR where one is set"
     Archive "archive" "Archive, or take back from the archive"
@@ -140,6 +141,7 @@ impl Action {
                 | Action::Cancel
                 | Action::Rerun
                 | Action::RetryFailed
+                | Action::ResumeBatch
                 | Action::EditTags
                 | Action::EditNote
                 | Action::Archive

@@ -44,7 +44,8 @@ impl Experiments {
                     cx.write(Write::Rerun(id));
                 }
             }
-            Action::RetryFailed => self.retry_failed(&targets, cx),
+            Action::RetryFailed => self.with_batches(&targets, "retried", Write::RetryBatch, cx),
+            Action::ResumeBatch => self.with_batches(&targets, "resumed", Write::ResumeBatch, cx),
             Action::EditTags => {
                 let known = match targets.as_slice() {
                     [id] => self.list.find(*id).map(|run| run.tags.clone()).unwrap_or_default(),
@@ -98,16 +99,23 @@ impl Experiments {
     }
 
     /// Of the batches that these runs belong to.
-    fn retry_failed(&mut self, targets: &[ExperimentId], cx: &mut Context<'_>) {
+    /// Writes something for each batch that one of the runs belongs to.
+    fn with_batches(
+        &mut self,
+        targets: &[ExperimentId],
+        done: &str,
+        write: fn(BatchId) -> Write,
+        cx: &mut Context<'_>,
+    ) {
         let known = targets.iter().filter_map(|id| self.list.find(*id));
         let batches: BTreeSet<BatchId> = known.filter_map(|run| run.batch_id).collect();
         if batches.is_empty() {
             return cx.toast(Tone::Plain, "this run belongs to no batch; rerun it instead");
         }
-        if few_enough(batches.len(), "retried", cx) {
+        if few_enough(batches.len(), done, cx) {
             self.follow = true;
             for batch in batches {
-                cx.write(Write::RetryBatch(batch));
+                cx.write(write(batch));
             }
         }
     }

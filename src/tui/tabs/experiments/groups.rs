@@ -247,7 +247,12 @@ impl Experiments {
                 groups.show_selected(cx);
                 self.marks.toggle_all(&ids);
             }
-            Action::Cancel | Action::Rerun | Action::RetryFailed | Action::EditTags | Action::EditNote
+            Action::Cancel
+            | Action::Rerun
+            | Action::RetryFailed
+            | Action::ResumeBatch
+            | Action::EditTags
+            | Action::EditNote
                 if self.marks.is_empty() =>
             {
                 cx.toast(Tone::Plain, "mark the runs of a group with space first, or open it");

@@ -1,12 +1,12 @@
 //! The experiments tab: a table of any number of runs, and beside it the selected one with its live curves.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, VecDeque};
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use crate::domain::batch::BatchId;
 use crate::domain::experiment::ExperimentId;
 use crate::domain::filter::Field;
 use crate::tui::action::Action;
@@ -16,7 +16,7 @@ use crate::tui::editor::Draft;
 use crate::tui::popups::wheel;
 use crate::tui::widgets::input::TextLine;
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Event, Failure, LogLine, Slot, Ticket};
+use crate::worker::protocol::{Event, Failure, LogLine, Slot};
 
 use super::Tab;
 use aggregates::Aggregates;
@@ -86,8 +86,10 @@ pub struct Experiments {
     /// What the last archiving put away.
     undoable: VecDeque<(Vec<ExperimentId>, bool)>,
     log: VecDeque<LogLine>,
+    /// Batches of this process that were heard of.
+    batches: BTreeSet<BatchId>,
     /// Notes on their way to the store, and the files their texts are in until they are there.
-    drafts: Vec<(Ticket, PathBuf)>,
+    drafts: Vec<note::Saving>,
     /// How curves are looked at, in the detail and in comparisons.
     view: View,
 }
@@ -112,6 +114,7 @@ impl Default for Experiments {
             follow: true,
             undoable: VecDeque::new(),
             log: VecDeque::new(),
+            batches: BTreeSet::new(),
             drafts: Vec::new(),
             view: View::default(),
         }
@@ -265,7 +268,8 @@ impl Tab for Experiments {
                 self.log.push_back(line.clone());
             }
             Event::Done { ticket, result } => self.note_saved(*ticket, result.is_ok(), cx),
-            Event::Answer { .. } | Event::Job(_) | Event::Batch(_) | Event::Health(_) | Event::Changed => {}
+            Event::Batch(batch) => self.hear_batch(batch, cx),
+            Event::Answer { .. } | Event::Job(_) | Event::Health(_) | Event::Changed => {}
         }
     }
 

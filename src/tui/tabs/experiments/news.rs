@@ -1,5 +1,6 @@
 //! News of the runs of this process, as they go on.
 
+use crate::domain::batch::Batch;
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::tui::context::Context;
@@ -27,6 +28,14 @@ impl Experiments {
             }
         }
         self.show_selected(cx);
+    }
+
+    /// The trials of a new batch are rows of the table before they run.
+    pub(super) fn hear_batch(&mut self, batch: &Batch, cx: &mut Context<'_>) {
+        if self.batches.insert(batch.id) {
+            let height = self.height(cx.area);
+            self.list.refresh(cx, height);
+        }
     }
 
     /// A run that still moves is not left for a newer one.

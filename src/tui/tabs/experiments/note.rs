@@ -1,12 +1,20 @@
 //! The note of a run: in the user's editor where there is one, and in a form otherwise.
 
-use crate::domain::experiment::{Edit, ExperimentId};
+use crate::domain::experiment::{Edit, Experiment, ExperimentId};
 use crate::tui::context::{Context, EditNote, Tone};
 use crate::tui::editor::Draft;
 use crate::tui::popups::message::Message as MessagePopup;
 use crate::worker::protocol::{Failure, Ticket, Write};
 
 use super::{Experiments, forms};
+
+/// A note on its way to the store.
+#[derive(Debug)]
+pub(super) struct Saving {
+    ticket: Ticket,
+    id: ExperimentId,
+    draft: Draft,
+}
 
 impl Experiments {
     /// One run's note opens in the editor; several runs get one note from a form.
@@ -40,7 +48,7 @@ impl Experiments {
             Ok(draft) => {
                 let revised = Edit::ReviseNote { before: note.before.clone(), after: draft.text.clone() };
                 if let Some(ticket) = cx.write(Write::Edit(vec![note.id], revised)) {
-                    self.drafts.push((ticket, draft.path.clone()));
+                    self.drafts.push(Saving { ticket, id: note.id, draft: draft.clone() });
                 }
             }
             Err(failure) if note.before.contains('\n') => {
@@ -56,11 +64,16 @@ impl Experiments {
 
     /// A draft goes when it is saved; one that was refused stays, and the user is told where.
     pub(super) fn note_saved(&mut self, ticket: Ticket, saved: bool, cx: &mut Context<'_>) {
-        let Some(index) = self.drafts.iter().position(|(known, _)| *known == ticket) else {
+        let Some(index) = self.drafts.iter().position(|saving| saving.ticket == ticket) else {
             return;
         };
-        let (_, path) = self.drafts.swap_remove(index);
+        let Saving { id, draft: Draft { text, path }, .. } = self.drafts.swap_remove(index);
         if saved {
+            // Known before it is read again: who opens the note at once sees what was saved.
+            let known = self.detail.loaded().filter(|run| run.id == id).or_else(|| self.list.find(id));
+            if let Some(run) = known.cloned() {
+                self.hear_run(&Experiment { note: text, ..run }, cx);
+            }
             return cx.discard(path);
         }
         let failure = Failure {
