@@ -11,7 +11,7 @@ use crate::store::changes::Changes;
 use super::engine::Engine;
 
 /// Two calls of `stat` this often cost nothing that can be measured.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub struct FileChanges {

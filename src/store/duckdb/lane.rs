@@ -19,7 +19,7 @@ use super::usher::Usher;
 const WAITING: usize = 256;
 
 /// How often a lane that has the file and nothing to do looks whether somebody waits for it.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Nothing came in time.
 struct Elapsed;

@@ -13,20 +13,28 @@ use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::error::{from_duckdb, is_held_elsewhere};
 use super::schema;
-use super::turn::{Held, STEP, Turn};
+use super::turn::{BREATH, Held, ROUND, STEP, Turn};
 
 /// Size and time of the file and of its log: what changes when somebody writes.
 pub type Fingerprint = [Option<(u64, SystemTime)>; 2];
 
-/// What a process has the file for at least, though another labtop asks for it: opening and closing cost half of that.
+/// What a process has the file for at least, though another labtop asks for it: opening and closing cost about as much.
 const TURN: Duration = Duration::from_millis(50);
 
-/// Longest that this process keeps the file while it is busy. Processes of labtop ask for their turn; other programs can
-/// only try again and again, and this is when they get in.
+/// Longest that this process keeps the file while it is busy and no labtop asks for it. Other programs can only try
+/// again and again; between shifts they get in.
 const SHIFT: Duration = Duration::from_millis(1500);
 
-/// How long the file is left alone after a whole shift: more than the pause of one who tries again.
-const BREATH: Duration = Duration::from_millis(80);
+/// The same for as long as another program uses the file now and then.
+const SHARED_SHIFT: Duration = ROUND;
+/// How long one that was met at the file is reckoned with.
+const COMPANY: Duration = Duration::from_secs(10);
+
+/// Bytes of DuckDB's log that are left to the next who opens the file: some twenty turns of a busy batch.
+const LONGEST_LOG: u64 = 512 * 1024;
+
+/// A wait for one turn beyond that is told to the user.
+const LONG: Duration = Duration::from_millis(500);
 
 /// The file and who of this process has it open.
 #[derive(Debug)]
@@ -52,9 +60,8 @@ struct Open {
     lanes: usize,
     /// The file as we left it.
     left: Option<Fingerprint>,
-    let_go: Option<Instant>,
-    /// Until when the file belongs to whoever wants it.
-    breath: Option<Instant>,
+    /// When another program was met at the file.
+    company: Option<Instant>,
 }
 
 /// The open database. Fields are dropped in order: closing writes the log into the file, only then may others have it.
@@ -63,8 +70,39 @@ struct Root {
     connection: Connection,
     held: Held,
     since: Instant,
+    /// How long it was waited for.
+    wait: Wait,
     /// Which file it is, whatever has its name by now.
     file: Identity,
+}
+
+/// What the way to the open file took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wait {
+    /// Other processes of labtop, and leaving the file alone.
+    turn: Duration,
+    /// Another program.
+    program: Duration,
+    opening: Duration,
+}
+
+impl Wait {
+    /// Tells of the turn that is over, and what it was like.
+    fn tell(self, had: Duration, closing: Duration) {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        tracing::debug!(
+            "had the file for {:.1} ms: turn {:.1} program {:.1} opening {:.1} closing {:.1}",
+            ms(had),
+            ms(self.turn),
+            ms(self.program),
+            ms(self.opening),
+            ms(closing)
+        );
+        let waited = self.turn + self.program;
+        if waited > LONG {
+            tracing::info!("waited {} ms for the DuckDB file", waited.as_millis());
+        }
+    }
 }
 
 /// Device and inode.
@@ -108,20 +146,16 @@ impl Lease {
         // Let the last lane leave first, or two busy lanes would keep the file from others for ever. For another labtop
         // it is made to; for other programs it is not, and then the file stays open a while longer.
         let asked = Instant::now();
-        while open.root.as_ref().is_some_and(|root| self.is_over(root))
-            && (asked.elapsed() < BREATH || self.turn.is_wanted())
-        {
+        while self.is_over(&open) && (asked.elapsed() < BREATH || self.turn.is_wanted()) {
             let waited = self.closed.wait_timeout(open, STEP).unwrap_or_else(PoisonError::into_inner);
             open = waited.0;
         }
         if open.root.is_none() {
-            self.stay_away(&open);
             if open.left.is_some() && identity(&self.path).is_none() {
                 return Err(self.removed());
             }
-            // Looked at once more after the turn came: whoever had it may have written.
-            let (connection, held, found) = self.open_file(patient)?;
-            open.root = Some(Root { connection, held, since: Instant::now(), file: identity(&self.path) });
+            let (root, found) = self.open_file(patient, &mut open.company)?;
+            open.root = Some(root);
             if open.left.is_some_and(|left| left != found) {
                 self.changed_outside.store(true, Ordering::Release);
                 self.bell.notify_one();
@@ -148,12 +182,15 @@ impl Lease {
 
     /// Somebody else should have the file now: another labtop asks for it, or this process had it for long.
     pub fn is_due(&self) -> bool {
-        self.lock().root.as_ref().is_some_and(|root| self.is_over(root))
+        self.is_over(&self.lock())
     }
 
-    fn is_over(&self, root: &Root) -> bool {
+    fn is_over(&self, open: &Open) -> bool {
+        let Some(root) = &open.root else { return false };
         let had = root.since.elapsed();
-        had >= SHIFT || (had >= TURN && self.turn.is_wanted())
+        let has_company = open.company.is_some_and(|met| met.elapsed() < COMPANY);
+        let shift = if has_company { SHARED_SHIFT } else { SHIFT };
+        had >= shift || (had >= TURN && self.turn.is_wanted())
     }
 
     /// A lane lets go; the last one closes the file.
@@ -162,15 +199,31 @@ impl Lease {
         drop(connection);
         open.lanes = open.lanes.saturating_sub(1);
         if open.lanes == 0
-            && let Some(Root { connection, held, since, .. }) = open.root.take()
+            && let Some(Root { connection, held, since, wait, .. }) = open.root.take()
         {
-            // Closing writes the log into the file; only then may others have it.
+            let had = since.elapsed();
+            if self.turn.is_wanted() {
+                self.hurry(&connection);
+            }
+            // Closing writes the log into the file, or leaves it to the next; only then may others have it.
             drop(connection);
             open.left = Some(self.fingerprint());
-            open.let_go = Some(Instant::now());
-            open.breath = (since.elapsed() >= SHIFT).then(|| Instant::now() + BREATH);
             drop(held);
             self.closed.notify_all();
+            wait.tell(had, since.elapsed().saturating_sub(had));
+        }
+    }
+
+    /// Has the log left as it is, since somebody waits: the next reads it in 15 ms, and writing it into a file with many
+    /// experiments takes 60 ms. That is done once the log has become long, or nobody waits.
+    fn hurry(&self, connection: &Connection) {
+        let log = fs::metadata(self.log()).map_or(0, |metadata| metadata.len());
+        if log > LONGEST_LOG {
+            return;
+        }
+        if let Err(error) = connection.execute_batch("PRAGMA disable_checkpoint_on_shutdown") {
+            // It only takes longer.
+            tracing::debug!("closing the file: {error}");
         }
     }
 
@@ -196,8 +249,8 @@ impl Lease {
 
     /// True once after another process wrote. Never waits: while the file is being opened there is nothing to see.
     pub fn take_change(&self) -> bool {
-        let Ok(mut open) = self.open.try_lock() else { return false };
         let mut changed = self.changed_outside.swap(false, Ordering::AcqRel);
+        let Ok(mut open) = self.open.try_lock() else { return changed };
         if open.root.is_none() && open.left.is_some() {
             let now = Some(self.fingerprint());
             changed |= open.left != now;
@@ -211,36 +264,41 @@ impl Lease {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After letting go for somebody, that somebody comes first.
-    fn stay_away(&self, open: &Open) {
-        if let Some(until) = open.breath {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        }
-        if open.let_go.is_some_and(|at| at.elapsed() < STEP) && self.turn.is_wanted() {
-            std::thread::sleep(STEP * 2);
-        }
-    }
-
-    fn open_file(&self, patient: &dyn Fn() -> bool) -> Result<(Connection, Held, Fingerprint)> {
+    /// Also the state in which the file was found. Notes in `company` when another program had it.
+    fn open_file(
+        &self,
+        patient: &dyn Fn() -> bool,
+        company: &mut Option<Instant>,
+    ) -> Result<(Root, Fingerprint)> {
         if self.read_only {
             self.must_exist()?;
         } else if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|error| self.no_access(&error))?;
         }
+        let asked = Instant::now();
         let held = self.turn.take(patient).map_err(|error| self.no_access(&error))?;
         let Some(held) = held else {
             return Err(self
                 .unavailable("another labtop keeps it busy")
                 .remedy("Try again, or raise duckdb.wait_ms in the settings."));
         };
-        let mut pause = STEP;
+        let came = Instant::now();
         loop {
-            let found = self.fingerprint();
+            // Looked at only now: whoever had it before may have written.
+            let (found, begun) = (self.fingerprint(), Instant::now());
             match self.connect() {
-                Ok(connection) => return Ok((connection, held, found)),
-                Err(error) if is_held_elsewhere(&error) && patient() => {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(100));
+                Ok(connection) => {
+                    let wait = Wait { turn: came - asked, program: begun - came, opening: begun.elapsed() };
+                    let file = identity(&self.path);
+                    return Ok((Root { connection, held, since: Instant::now(), wait, file }, found));
+                }
+                Err(error) if is_held_elsewhere(&error) => {
+                    *company = Some(Instant::now());
+                    if !patient() {
+                        return Err(error);
+                    }
+                    // The longer it lasts, the less often.
+                    std::thread::sleep((came.elapsed() / 8).clamp(STEP, 20 * STEP));
                 }
                 Err(error) => return Err(error),
             }
@@ -277,12 +335,17 @@ impl Lease {
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let mut log = self.path.clone().into_os_string();
-        log.push(".wal");
-        [self.path.as_path(), Path::new(&log)].map(|path| {
+        [&self.path, &self.log()].map(|path| {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.len(), metadata.modified().ok()?))
         })
+    }
+
+    /// Where DuckDB keeps what is not in the file yet.
+    fn log(&self) -> PathBuf {
+        let mut log = self.path.clone().into_os_string();
+        log.push(".wal");
+        log.into()
     }
 
     fn unavailable(&self, why: &str) -> StoreError {
@@ -305,4 +368,65 @@ impl Lease {
 fn identity(path: &Path) -> Identity {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(folder: &tempfile::TempDir, read_only: bool) -> Lease {
+        Lease::new(folder.path().join("a.duckdb"), Duration::from_secs(30), read_only)
+    }
+
+    #[test]
+    fn whoever_waits_in_vain_is_told_of_the_other_labtop() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (lease(&folder, false), lease(&folder, false));
+        let connection = first.enter(&|| true).unwrap();
+        let begun = Instant::now();
+        let error = second.enter(&|| begun.elapsed() < Duration::from_millis(30)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.contains("another labtop keeps it busy"), "{error}");
+        assert!(error.remedy.unwrap().contains("duckdb.wait_ms"));
+        first.leave(connection);
+        assert!(second.enter(&|| true).is_ok());
+    }
+
+    #[test]
+    fn the_log_is_left_to_one_who_waits_and_written_when_nobody_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (lease(&folder, false), lease(&folder, false));
+        let log = || fs::metadata(first.log()).is_ok_and(|metadata| metadata.len() > 0);
+        let connection = first.enter(&|| true).unwrap();
+        connection.execute_batch("CREATE TABLE t AS SELECT 42 AS answer").unwrap();
+        first.leave(connection);
+        assert!(!log());
+        let connection = first.enter(&|| true).unwrap();
+        connection.execute_batch("INSERT INTO t VALUES (43)").unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| second.enter(&|| true).unwrap());
+            while !first.is_wanted() {
+                std::thread::yield_now();
+            }
+            first.leave(connection);
+            let connection = waiting.join().unwrap();
+            assert!(log());
+            let sum = |connection: &Connection| {
+                connection.query_row("SELECT sum(answer)::INTEGER FROM t", [], |row| row.get(0))
+            };
+            assert_eq!(sum(&connection), Ok(85));
+            // One that only looks reads the log as well.
+            let looking = lease(&folder, true);
+            let looking = scope.spawn(move || sum(&looking.enter(&|| true).unwrap()));
+            while !second.is_wanted() {
+                std::thread::yield_now();
+            }
+            connection.execute_batch("INSERT INTO t VALUES (44)").unwrap();
+            second.leave(connection);
+            assert_eq!(looking.join().unwrap(), Ok(129));
+            assert!(log());
+        });
+        first.leave(first.enter(&|| true).unwrap());
+        assert!(!log());
+    }
 }

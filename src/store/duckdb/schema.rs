@@ -108,8 +108,14 @@ pub fn ensure(connection: &Connection, path: &Path, adopt: bool) -> Result<Vec<S
 /// Whether the file is ours, and what it lacks.
 fn missing(connection: &Connection, path: &Path) -> Result<(bool, Vec<&'static Migration>)> {
     let failed = |error| from_duckdb(error, DOING, path);
-    let ours = exists(connection, "ml_schema", "labtop_migrations").map_err(failed)?;
-    let applied = if ours { applied(connection, path)? } else { Vec::new() };
+    // Nearly always there; asking for that first takes twice as long.
+    let (ours, applied) = match applied(connection, path) {
+        Ok(applied) => (true, applied),
+        Err(error) if exists(connection, "ml_schema", "labtop_migrations").map_err(failed)? => {
+            return Err(error);
+        }
+        Err(_) => (false, Vec::new()),
+    };
     match plan(&MIGRATIONS, &applied) {
         Plan::Apply(missing) => Ok((ours, missing)),
         Plan::Newer(names) => {

@@ -153,6 +153,32 @@ async fn several_processes_take_turns_and_lose_nothing() {
     assert_eq!(runs.as_array().unwrap().len(), 15);
 }
 
+#[test]
+fn a_waiter_that_is_killed_keeps_nobody_waiting() {
+    let lab = Labtop::new();
+    let path = lab.folder.path().join("shared.duckdb");
+    lab.ok(&["--store", &path.display().to_string(), "ls"]);
+    let beside = |ending: &str| File::open(format!("{}.{ending}", path.display())).unwrap();
+    let turn = beside("lock");
+    turn.lock().unwrap();
+    let wait = || {
+        let mut command = lab.command();
+        command.arg("--store").arg(&path).arg("ls").stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut killed = wait();
+    // It is next.
+    let begun = Instant::now();
+    while beside("wait").try_lock().is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    let mut other = wait();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    drop(turn);
+    assert!(other.wait().unwrap().success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_scripts_own_file_is_taken_over_in_place() {
     let folder = tempfile::tempdir().unwrap();
