@@ -25,7 +25,7 @@ pub async fn run(settings: Settings, global: &Global) -> Outcome {
     recall(&mut app, &settings);
     app.greet(&problems);
     color_eyre::install().map_err(CliError::Dashboard)?;
-    let logs = telemetry::to_channel();
+    let logs = telemetry::to_channel()?;
     let lab = Arc::new(Lab::open(settings)?);
     let worker = worker::start(lab.clone(), Some(logs));
     let parting = tui::run(app, worker.requests, worker.events).await;

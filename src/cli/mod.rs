@@ -212,7 +212,7 @@ fn start(cli: Cli) -> Outcome {
         return completions::run(args, &output);
     }
     if cli.command.is_some() {
-        telemetry::to_stderr(cli.global.quiet);
+        telemetry::to_stderr(cli.global.quiet)?;
     }
     let settings = settings(&cli.global)?;
     if settings.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {

@@ -10,6 +10,22 @@ const RUN: [&str; 7] =
     ["run", "--model", "RandomForest", "--dataset", "sentiment_analysis_v3", "--seed", "7"];
 
 #[test]
+fn the_log_goes_to_a_file_as_well_where_one_is_named() {
+    let lab = Labtop::new();
+    let logged = |file: &str| {
+        let mut command = lab.command();
+        command.args(RUN).env("LABTOP_LOG", "labtop::store=debug").env("LABTOP_LOG_FILE", file);
+        command.output().unwrap()
+    };
+    assert!(logged("labtop.log").status.success());
+    let log = std::fs::read_to_string(lab.folder.path().join("labtop.log")).unwrap();
+    assert!(log.contains("had the file for"), "{log}");
+    let refused = logged("no/such/folder");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("LABTOP_LOG_FILE: no/such/folder"));
+}
+
+#[test]
 fn prints_the_published_lines() {
     let lab = Labtop::new();
     let stdout = lab.ok(&RUN);
