@@ -1,7 +1,7 @@
 //! One DuckDB file for everybody: a dashboard busy with a batch, two loops of `labtop run`, and a shell that retries.
 //!
-//! `LABTOP_BENCH_SECONDS` says how long (60). Prints how long each waited at worst, and after what time the dashboard
-//! showed the runs of the others.
+//! `LABTOP_BENCH_SECONDS` says how long (60). Prints how long each waited for its turns and at worst, and after what
+//! time the dashboard showed the runs of the others.
 
 // A benchmark says its figures, and ends where it cannot go on.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -27,6 +27,8 @@ const BATCH: &str = "name = 'busy'\ndataset = 'inside'\nparallel = 4\nsteps = 30
                      [params]\nmodel = ['XGBoost']\n";
 /// Pause of the shell before it tries again, and between its visits.
 const RETRY: Duration = Duration::from_millis(20);
+/// Has every turn told in the log.
+const LOG: &str = "labtop::store::duckdb=debug";
 
 /// A run of another process: its data set, by which it is found on the screen, and when it was created.
 struct Outside {
@@ -41,12 +43,15 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("batches")).unwrap();
     std::fs::write(folder.path().join("batches/busy.toml"), BATCH).unwrap();
-    let mut dashboard = Terminal::start(folder.path(), &[], &[("LABTOP__BATCHES", "batches")], 160, 45);
+    println!("load average at the start: {}", load());
+    let variables =
+        [("LABTOP__BATCHES", "batches"), ("LABTOP_LOG", LOG), ("LABTOP_LOG_FILE", "dashboard.log")];
+    let mut dashboard = Terminal::start(folder.path(), &[], &variables, 160, 45);
     dashboard.wait_for("No experiments yet");
     dashboard.press("b");
     dashboard.wait_for("busy");
     dashboard.press("\r");
-    dashboard.wait_for("● running");
+    dashboard.wait_for("/100000");
     dashboard.press("/dataset ~ 'out-'\r");
 
     let (tell, told) = sync_channel(1024);
@@ -75,16 +80,16 @@ fn main() {
         }
     }
     for (name, runner) in ["labtop run (1)", "labtop run (2)"].into_iter().zip(runners) {
-        report(name, "ms", runner.join().unwrap());
+        report(name, runner.join().unwrap());
     }
-    report("shell, until it got in", "ms", shell.join().unwrap());
+    report("shell, until it got in", shell.join().unwrap());
     let outside: Vec<Outside> = told.iter().collect();
     let shown: Vec<Duration> = outside
         .iter()
         .filter_map(|run| seen.get(&run.dataset)?.duration_since(run.created).try_into().ok())
         .collect();
     println!("{} of {} outside runs were seen on the screen", shown.len(), outside.len());
-    report("created until on the screen", "ms", shown);
+    report("created until on the screen", shown);
     dashboard.press("q");
     dashboard.wait_for("Leave labtop?");
     dashboard.press("l");
@@ -97,6 +102,37 @@ fn main() {
     println!("{counts:?}");
     let visits: i64 = store.query_row("SELECT count(*) FROM visits", [], |row| row.get(0)).unwrap();
     println!("the shell left {visits} rows");
+    report_turns("dashboard", &folder.path().join("dashboard.log"), 1);
+    report_turns("labtop run", &folder.path().join("runs.log"), outside.len());
+    println!("load average at the end: {}", load());
+}
+
+/// What the log of `processes` processes tells of their turns.
+fn report_turns(whose: &str, log: &Path, processes: usize) {
+    let log = std::fs::read_to_string(log).unwrap();
+    let turns: Vec<&str> = log.lines().filter(|line| line.contains("had the file for ")).collect();
+    println!("{whose}: {:.1} turns for each process", turns.len() as f64 / processes.max(1) as f64);
+    for (what, word) in [
+        ("  waited for labtops", "turn"),
+        ("  waited for other programs", "program"),
+        ("  opening the file", "opening"),
+        ("  having it", "for"),
+        ("  closing it", "closing"),
+    ] {
+        report(what, turns.iter().map(|turn| after(turn, word)).collect());
+    }
+}
+
+/// The milliseconds that follow a word.
+fn after(line: &str, word: &str) -> Duration {
+    let number = line.split_whitespace().skip_while(|other| *other != word).nth(1).unwrap();
+    Duration::from_secs_f64(number.parse::<f64>().unwrap() / 1e3)
+}
+
+/// Of the machine, over one, five and fifteen minutes.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// `labtop run` again and again; how long each took.
@@ -120,6 +156,8 @@ fn run(folder: &Path, name: &str, until: Instant, tell: &SyncSender<Outside>) ->
             ])
             .current_dir(folder)
             .env("HOME", folder)
+            .env("LABTOP_LOG", LOG)
+            .env("LABTOP_LOG_FILE", "runs.log")
             .output()
             .unwrap();
         took.push(begun.elapsed());
@@ -155,12 +193,12 @@ fn visit(store: &Path, until: Instant) -> Vec<Duration> {
     waited
 }
 
-fn report(what: &str, unit: &str, mut times: Vec<Duration>) {
+fn report(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
-    let [p50, p95, worst] = [50, 95, 100].map(|share| at(share).map_or(0, Duration::as_millis));
+    let [p50, p95, p99, worst] = [50, 95, 99, 100].map(|share| at(share).map_or(0, Duration::as_millis));
     println!(
-        "{what:<28} {:>5} times  p50 {p50:>5} {unit}  p95 {p95:>5} {unit}  worst {worst:>5} {unit}",
+        "{what:<28} {:>5} times  p50 {p50:>5} ms  p95 {p95:>5} ms  p99 {p99:>5} ms  worst {worst:>5} ms",
         times.len()
     );
 }
