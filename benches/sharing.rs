@@ -51,7 +51,10 @@ fn main() {
     dashboard.press("b");
     dashboard.wait_for("busy");
     dashboard.press("\r");
-    dashboard.wait_for("/100000");
+    // Storing so many trials is one long transaction.
+    dashboard.wait("trials that ended", |screen| {
+        screen.contains("/100000") && !screen.contains("batch 0/100000")
+    });
     dashboard.press("/dataset ~ 'out-'\r");
 
     let (tell, told) = sync_channel(1024);

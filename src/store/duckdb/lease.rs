@@ -19,7 +19,10 @@ use super::turn::{BREATH, Held, ROUND, STEP, Turn};
 pub type Fingerprint = [Option<(u64, SystemTime)>; 2];
 
 /// What a process has the file for at least, though another labtop asks for it: opening and closing cost about as much.
-const TURN: Duration = Duration::from_millis(50);
+const TURN: Duration = Duration::from_millis(40);
+
+/// The same for its first turn: a command that does one thing ends in it, and needs no second one.
+const FIRST_TURN: Duration = Duration::from_millis(100);
 
 /// Longest that this process keeps the file while it is busy and no labtop asks for it. Other programs can only try
 /// again and again; between shifts they get in.
@@ -190,7 +193,8 @@ impl Lease {
         let had = root.since.elapsed();
         let has_company = open.company.is_some_and(|met| met.elapsed() < COMPANY);
         let shift = if has_company { SHARED_SHIFT } else { SHIFT };
-        had >= shift || (had >= TURN && self.turn.is_wanted())
+        let turn = if open.left.is_none() { FIRST_TURN } else { TURN };
+        had >= shift || (had >= turn && self.turn.is_wanted())
     }
 
     /// A lane lets go; the last one closes the file.
