@@ -52,9 +52,8 @@ fn main() {
     dashboard.wait_for("busy");
     dashboard.press("\r");
     // Storing so many trials is one long transaction.
-    dashboard.wait("trials that ended", |screen| {
-        screen.contains("/100000") && !screen.contains("batch 0/100000")
-    });
+    dashboard
+        .wait("trials that ended", |screen| screen.contains("/100000") && !screen.contains("batch 0/100000"));
     dashboard.press("/dataset ~ 'out-'\r");
 
     let (tell, told) = sync_channel(1024);
