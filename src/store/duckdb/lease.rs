@@ -33,8 +33,8 @@ const SHARED_SHIFT: Duration = ROUND;
 /// How long one that was met at the file is reckoned with.
 const COMPANY: Duration = Duration::from_secs(10);
 
-/// Bytes of DuckDB's log that are left to the next who opens the file: some twenty turns of a busy batch.
-const LONGEST_LOG: u64 = 512 * 1024;
+/// Bytes of DuckDB's log that are left to the next who opens the file: about five turns of a busy batch.
+const LONGEST_LOG: u64 = 128 * 1024;
 
 /// A wait for one turn beyond that is told to the user.
 const LONG: Duration = Duration::from_millis(500);
