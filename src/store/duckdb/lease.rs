@@ -63,6 +63,8 @@ struct Open {
     lanes: usize,
     /// The file as we left it.
     left: Option<Fingerprint>,
+    /// When it was let go for another labtop.
+    gave_way: Option<Instant>,
     /// When another program was met at the file.
     company: Option<Instant>,
 }
@@ -154,6 +156,9 @@ impl Lease {
             open = waited.0;
         }
         if open.root.is_none() {
+            if let Some(since) = open.gave_way.take() {
+                std::thread::sleep(STEP.saturating_sub(since.elapsed()));
+            }
             if open.left.is_some() && identity(&self.path).is_none() {
                 return Err(self.removed());
             }
@@ -206,13 +211,15 @@ impl Lease {
             && let Some(Root { connection, held, since, wait, .. }) = open.root.take()
         {
             let had = since.elapsed();
-            if self.turn.is_wanted() {
+            let wanted = self.turn.is_wanted();
+            if wanted {
                 self.hurry(&connection);
             }
             // Closing writes the log into the file, or leaves it to the next; only then may others have it.
             drop(connection);
             open.left = Some(self.fingerprint());
             drop(held);
+            open.gave_way = wanted.then(Instant::now);
             self.closed.notify_all();
             wait.tell(had, since.elapsed().saturating_sub(had));
         }

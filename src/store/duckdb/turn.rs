@@ -18,7 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How often one who waits looks whether it is still wanted.
+/// How often one who waits looks whether it is still wanted. Who lets go for another stays away for that long: the kernel
+/// wakes the next, but gives a lock to whoever asks first.
 pub const STEP: Duration = Duration::from_millis(5);
 
 /// How long the file is left alone for other programs: more than the pause of one who tries again.
@@ -80,18 +81,12 @@ impl Turn {
     /// Waits for the turn while `patient` says so; none when it did not come. One who gave up and comes again finds its
     /// place in the queue kept, unless its turn has come and gone meanwhile.
     pub fn take(&self, patient: &dyn Fn() -> bool) -> io::Result<Option<Held>> {
-        let files = &self.files;
-        if let Some(lock) = files.try_take()? {
-            return files.hold(lock).map(Some);
-        }
-        if !patient() {
-            return Ok(None);
-        }
-        let line = files.clone();
-        match self.place.wait(patient, move || line.queue())? {
-            Some(lock) => files.hold(lock).map(Some),
-            None => Ok(None),
-        }
+        let lock = match self.files.try_take()? {
+            Tried::Taken(lock) => Some(lock),
+            Tried::Busy { next } if patient() => self.place.wait(patient, &self.files, next)?,
+            Tried::Busy { .. } => None,
+        };
+        lock.map(|lock| self.files.hold(lock)).transpose()
     }
 
     /// Another process is next.
@@ -104,6 +99,15 @@ impl Turn {
 
 /// The lock of one whose turn it is; none for one that only looks, where no labtop has ever written.
 type Lock = Option<File>;
+
+/// What came of taking a turn without waiting.
+enum Tried {
+    Taken(Lock),
+    /// With `.wait` locked, where nobody else is next.
+    Busy {
+        next: Option<File>,
+    },
+}
 
 impl Files {
     /// None where one that only looks finds no such file.
@@ -124,24 +128,24 @@ impl Files {
     }
 
     /// The lock, if nobody has it and nobody is next.
-    fn try_take(&self) -> io::Result<Option<Lock>> {
+    fn try_take(&self) -> io::Result<Tried> {
         // Made before it is needed: one that only looks can wait by it, but not make it.
         let next = self.open(&self.wait)?;
         if next.as_ref().is_some_and(|next| matches!(next.try_lock(), Err(TryLockError::WouldBlock))) {
-            return Ok(None);
+            return Ok(Tried::Busy { next: None });
         }
-        let Some(lock) = self.open(&self.lock)? else { return Ok(Some(None)) };
+        let Some(lock) = self.open(&self.lock)? else { return Ok(Tried::Taken(None)) };
         match if self.looks_only { lock.try_lock_shared() } else { lock.try_lock() } {
-            Ok(()) => Ok(Some(Some(lock))),
-            Err(TryLockError::WouldBlock) => Ok(None),
+            Ok(()) => Ok(Tried::Taken(Some(lock))),
+            Err(TryLockError::WouldBlock) => Ok(Tried::Busy { next }),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// Blocks until the turn comes.
-    fn queue(&self) -> io::Result<Lock> {
+    /// Blocks until the turn comes. Who has `.wait` locked already is next.
+    fn queue(&self, next: Option<File>) -> io::Result<Lock> {
         // Only one waits for the lock itself: one that lets go and wants it again queues behind that one.
-        let next = self.open(&self.wait)?;
+        let next = next.map_or_else(|| self.open(&self.wait), |next| Ok(Some(next)))?;
         if let Some(next) = &next {
             uninterrupted(|| next.lock())?;
         }
@@ -220,18 +224,23 @@ impl Place {
     fn wait(
         self: &Arc<Self>,
         patient: &dyn Fn() -> bool,
-        queue: impl Fn() -> io::Result<Lock> + Clone + Send + 'static,
+        files: &Arc<Files>,
+        mut next: Option<File>,
     ) -> io::Result<Option<Lock>> {
         let mut state = self.lock();
         loop {
             *state = match std::mem::take(&mut *state) {
                 State::Come(lock) => return lock.map(Some),
-                State::InLine { .. } => State::InLine { wanted: true },
+                State::InLine { .. } => {
+                    // Else the one in line would wait for this one.
+                    next = None;
+                    State::InLine { wanted: true }
+                }
                 State::Out => {
-                    let (place, queue) = (self.clone(), queue.clone());
+                    let (place, files, next) = (self.clone(), files.clone(), next.take());
                     thread::Builder::new()
                         .name("duckdb-turn".to_owned())
-                        .spawn(move || place.come(queue()))?;
+                        .spawn(move || place.come(files.queue(next)))?;
                     State::InLine { wanted: true }
                 }
             };
@@ -261,6 +270,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::time::Instant;
 
@@ -312,13 +322,15 @@ mod tests {
         let path = folder.path().join("a.duckdb");
         let held = Turn::of(&path).take(&|| false).unwrap().unwrap();
         let (tell, told) = mpsc::sync_channel(16);
+        let begun = AtomicBool::new(false);
         thread::scope(|scope| {
             for number in 0..8 {
-                let (path, folder, tell) = (&path, folder.path(), tell.clone());
+                let (path, folder, tell, begun) = (&path, folder.path(), tell.clone(), &begun);
                 scope.spawn(move || {
                     let held = Turn::of(path).take(&|| true).unwrap().unwrap();
                     tell.send(number).unwrap();
                     if number == 0 {
+                        begun.store(true, Ordering::Release);
                         eventually(|| in_line(folder) == 8);
                     }
                     drop(held);
@@ -327,7 +339,8 @@ mod tests {
                 eventually(|| in_line(folder) == number + 1);
             }
             drop(held);
-            // One who lets go and wants it at once again comes after all that wait.
+            eventually(|| begun.load(Ordering::Acquire) && in_line(folder.path()) == 7);
+            // One who lets go and wants it again comes after all that wait.
             let again = Turn::of(&path).take(&|| true).unwrap().unwrap();
             tell.send(8).unwrap();
             drop(again);
