@@ -21,8 +21,8 @@ pub type Fingerprint = [Option<(u64, SystemTime)>; 2];
 /// What a process has the file for at least, though another labtop asks for it: opening and closing cost about as much.
 const TURN: Duration = Duration::from_millis(40);
 
-/// The same for its first turn: a command that does one thing ends in it, and needs no second one.
-const FIRST_TURN: Duration = Duration::from_millis(100);
+/// The same for its first turn: a command that does one thing ends in it, on a busy machine too, and needs no second one.
+const FIRST_TURN: Duration = Duration::from_millis(150);
 
 /// Longest that this process keeps the file while it is busy and no labtop asks for it. Other programs can only try
 /// again and again; between shifts they get in.
