@@ -39,6 +39,9 @@ const LONGEST_LOG: u64 = 128 * 1024;
 /// A wait for one turn beyond that is told to the user.
 const LONG: Duration = Duration::from_millis(500);
 
+/// Up to how many rows a join looks up one by one instead of reading whole columns: more than a window has.
+const WINDOW_ROWS: &str = "1000";
+
 /// The file and who of this process has it open.
 #[derive(Debug)]
 pub struct Lease {
@@ -321,6 +324,7 @@ impl Lease {
         let config = Config::default()
             .enable_autoload_extension(false)
             .and_then(|config| config.custom_user_agent("labtop"))
+            .and_then(|config| config.with("dynamic_or_filter_threshold", WINDOW_ROWS))
             .and_then(|config| match self.read_only {
                 true => config.access_mode(AccessMode::ReadOnly),
                 false => Ok(config),
