@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::domain::window::Window;
 
 use super::jobs::Jobs;
-use super::protocol::{Event, Read, Slot, Ticket};
+use super::protocol::{Answer, Event, Failure, Read, Slot, Ticket};
 use super::{Shared, follow, reads};
 
 /// The reads under way. Dropping it ends them all.
@@ -20,8 +20,11 @@ pub struct Slots {
     pace: Pace,
 }
 
-/// When the experiments were read last, and how long it took. Each change has them read again, and an order of a million
-/// runs made anew after each of a batch would leave no time for the batch.
+/// A list this long takes a while to be put in order.
+const LONG: u64 = 100_000;
+
+/// When a long list was read last, and how long it took. Each change has it read again, and an order of a million runs
+/// made anew after each of a batch would leave no time for the batch.
 #[derive(Clone, Debug, Default)]
 struct Pace(Arc<Mutex<Option<(Instant, Duration)>>>);
 
@@ -35,10 +38,11 @@ impl Pace {
         }
     }
 
-    fn note(&self, read: &Read, begun: Instant) {
-        if let Read::Experiments(_) = read {
+    fn note(&self, result: &Result<Answer, Failure>, begun: Instant) {
+        if let Ok(Answer::Experiments(rows)) = result {
             let now = Instant::now();
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, now - begun));
+            let last = (rows.total >= LONG).then(|| (now, now - begun));
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
         }
     }
 }
@@ -50,8 +54,8 @@ impl Slots {
             let followed = follow::wanted(&read);
             pace.wait(&read).await;
             let begun = Instant::now();
-            let result = reads::answer(&shared.lab, read.clone()).await;
-            pace.note(&read, begun);
+            let result = reads::answer(&shared.lab, read).await;
+            pace.note(&result, begun);
             if result.as_ref().is_err_and(|failure| failure.unavailable) {
                 shared.suspicion.notify_one();
             }
@@ -78,7 +82,7 @@ impl Drop for Slots {
 mod tests {
     use crate::domain::filter::Field;
     use crate::domain::window::Key;
-    use crate::worker::protocol::ExperimentsRead;
+    use crate::worker::protocol::{ExperimentRows, ExperimentsRead};
 
     use super::*;
 
@@ -93,15 +97,21 @@ mod tests {
         })
     }
 
+    fn rows(total: u64) -> Result<Answer, Failure> {
+        Ok(Answer::Experiments(ExperimentRows { rows: Vec::new(), keys: Vec::new(), position: 0, total }))
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn what_is_read_again_rests_twice_as_long_as_it_took() {
+    async fn a_long_list_is_read_again_after_twice_as_long_as_it_took() {
         let pace = Pace::default();
         let again = read(Window::Around(Key::of_id(1)));
-        let begun = Instant::now();
-        pace.wait(&again).await;
-        assert_eq!(begun.elapsed(), Duration::ZERO);
-        tokio::time::advance(Duration::from_millis(300)).await;
-        pace.note(&again, begun);
+        for total in [10, LONG] {
+            let begun = Instant::now();
+            pace.wait(&again).await;
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+            tokio::time::advance(Duration::from_millis(300)).await;
+            pace.note(&rows(total), begun);
+        }
         let ended = Instant::now();
         for at_once in [read(Window::First), read(Window::After(Key::of_id(1))), Read::Names] {
             pace.wait(&at_once).await;
