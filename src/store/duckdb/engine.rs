@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::config;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
+use super::budget::Budget;
 use super::error::from_duckdb;
 use super::lane::{Job, Lane, Next, Ticket};
 use super::lease::{Fingerprint, Lease};
@@ -22,6 +23,7 @@ pub struct Engine {
     idle: Duration,
     /// Transactions that this process committed.
     commits: Arc<AtomicU64>,
+    budget: Arc<Budget>,
     // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
     reader: OnceLock<Lane>,
     writer: OnceLock<Lane>,
@@ -39,6 +41,7 @@ impl Engine {
             lease: Arc::new(Lease::new(settings.path.clone(), wait, read_only)),
             idle: Duration::from_millis(settings.idle_ms),
             commits: Arc::default(),
+            budget: Arc::default(),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
         })
@@ -52,6 +55,10 @@ impl Engine {
     pub(super) fn stamp(&self) -> Stamp {
         // The count as well: a commit is in the file a moment before readers see it.
         Stamp { commits: self.commits.load(Ordering::Acquire), file: self.lease.fingerprint() }
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -110,11 +117,14 @@ impl Engine {
         let lane = self.lane(&self.writer, "duckdb-write", false)?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
-        let commits = self.commits.clone();
+        let (commits, budget) = (self.commits.clone(), self.budget.clone());
         let (mut tell, mut work) = (Some(tell), Some(work));
         let work = Box::new(move |connection: Result<&Connection>, _: &AtomicBool| {
             let Some(work) = work.take() else { return Next::Go };
-            let result = connection.and_then(|connection| transaction(connection, doing, &path, work));
+            let result = connection.and_then(|connection| {
+                let _plenty = budget.write(connection);
+                transaction(connection, doing, &path, work)
+            });
             commits.fetch_add(1, Ordering::AcqRel);
             answer_with(&mut tell, result)
         });

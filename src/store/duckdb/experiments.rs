@@ -65,7 +65,7 @@ impl ExperimentStore for Experiments {
         let (query, orders, engine) = (query.clone(), self.orders.clone(), self.engine.clone());
         self.engine
             .read_checked("listing experiments", move |connection, path| {
-                orders.list(connection, path, engine.stamp(), &query)
+                orders.list(connection, path, engine.stamp(), engine.budget(), &query)
             })
             .await
     }

@@ -28,6 +28,9 @@ const SHIFT: Duration = Duration::from_millis(1500);
 /// How long the file is left alone after a whole shift: more than the pause of one who tries again.
 const BREATH: Duration = Duration::from_millis(80);
 
+/// Up to how many rows a join looks up one by one instead of reading whole columns: more than a window has.
+const WINDOW_ROWS: &str = "1000";
+
 /// The file and who of this process has it open.
 #[derive(Debug)]
 pub struct Lease {
@@ -252,6 +255,7 @@ impl Lease {
         let config = Config::default()
             .enable_autoload_extension(false)
             .and_then(|config| config.custom_user_agent("labtop"))
+            .and_then(|config| config.with("dynamic_or_filter_threshold", WINDOW_ROWS))
             .and_then(|config| match self.read_only {
                 true => config.access_mode(AccessMode::ReadOnly),
                 false => Ok(config),

@@ -1,5 +1,6 @@
 //! Every role on one embedded DuckDB file.
 
+mod budget;
 pub mod changes;
 pub mod collections;
 pub mod documents;

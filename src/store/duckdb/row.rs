@@ -6,40 +6,16 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
-
-macro_rules! columns {
-    ($parameters:literal, $results:literal) => {
-        concat!(
-            "id, key::VARCHAR, name, model_type, dataset, coalesce(description, ''), ",
-            $parameters,
-            ", status, ",
-            $results,
-            ", accuracy, precision, recall, f1_score, training_time_seconds, inference_time_ms, memory_usage_mb, ",
-            "to_json(tags)::VARCHAR, note, runner, seed, attempt, batch_id, trial, epoch_us(created_at), ",
-            "epoch_us(started_at), epoch_us(finished_at), epoch_us(heartbeat_at), worker, host, command, git_commit, ",
-            "epoch_us(archived_at), error"
-        )
-    };
-}
+use crate::domain::experiment::{Experiment, Figures, Status};
 
 /// Columns of an experiment, in the order in which [`experiment`] reads them. JSON and lists travel as text, times as
 /// microseconds.
-pub const EXPERIMENT: &str =
-    columns!("coalesce(parameters, '{}')::VARCHAR", "coalesce(results, '{}')::VARCHAR");
-
-/// The same with empty parameters and results, which [`objects`] reads.
-pub const WITHOUT_OBJECTS: &str = columns!("'{}'", "'{}'");
-
-/// Id, parameters and results.
-pub const OBJECTS: &str = "id, coalesce(parameters, '{}')::VARCHAR, coalesce(results, '{}')::VARCHAR";
-
-/// See [`OBJECTS`].
-pub type Objects = (ExperimentId, Map<String, Value>, Map<String, Value>);
-
-pub fn objects(row: &Row<'_>) -> duckdb::Result<Objects> {
-    Ok((row.get(0)?, object(row, 1)?, object(row, 2)?))
-}
+pub const EXPERIMENT: &str = "id, key::VARCHAR, name, model_type, dataset, coalesce(description, ''), \
+    coalesce(parameters, '{}')::VARCHAR, status, coalesce(results, '{}')::VARCHAR, \
+    accuracy, precision, recall, f1_score, training_time_seconds, inference_time_ms, memory_usage_mb, \
+    to_json(tags)::VARCHAR, note, runner, seed, attempt, batch_id, trial, epoch_us(created_at), \
+    epoch_us(started_at), epoch_us(finished_at), epoch_us(heartbeat_at), worker, host, command, git_commit, \
+    epoch_us(archived_at), error";
 
 /// How many they are.
 pub const EXPERIMENT_COLUMNS: usize = 33;
