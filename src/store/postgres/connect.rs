@@ -5,6 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     BuildError, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
+use futures_util::TryStreamExt;
 use secrecy::ExposeSecret;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
@@ -66,11 +67,12 @@ pub(super) struct Reader {
     pg: Pg,
     client: Option<Object>,
     busy: bool,
+    in_transaction: bool,
 }
 
 impl Reader {
     pub(super) fn new(pg: &Pg, client: Object) -> Self {
-        Reader { pg: pg.clone(), client: Some(client), busy: false }
+        Reader { pg: pg.clone(), client: Some(client), busy: false, in_transaction: false }
     }
 
     /// All rows of a statement that is prepared once per connection.
@@ -119,6 +121,48 @@ impl Reader {
         row.ok_or_else(|| self.pg.error(ErrorKind::NotFound, doing, "PostgreSQL gave no row back"))
     }
 
+    /// From here to [`Reader::look_away`] every read sees the same: what had been committed at the first of them.
+    pub(super) async fn look(&mut self, doing: &str) -> Result<()> {
+        self.in_transaction = true;
+        self.run(doing, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    pub(super) async fn look_away(&mut self, doing: &str) -> Result<()> {
+        self.run(doing, "ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) async fn run(&mut self, doing: &str, sql: &str) -> Result<()> {
+        let patience = self.pg.patience();
+        let client = self.begin(doing)?;
+        let answer = tokio::time::timeout(patience, client.batch_execute(sql)).await;
+        self.end(doing, answer)
+    }
+
+    /// The first column of many rows, which are never all in memory.
+    pub(super) async fn numbers(
+        &mut self,
+        doing: &str,
+        sql: &str,
+        parameters: &[Typed<'_>],
+    ) -> Result<Vec<i64>> {
+        let patience = self.pg.patience();
+        let client = self.begin(doing)?;
+        let reading = async {
+            let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+            let rows = client.query_typed_raw(sql, parameters).await?;
+            let mut rows = std::pin::pin!(rows);
+            let mut numbers = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                numbers.push(row.try_get(0)?);
+            }
+            Ok(numbers)
+        };
+        let answer = tokio::time::timeout(patience, reading).await;
+        self.end(doing, answer)
+    }
+
     fn begin(&mut self, doing: &str) -> Result<&Object> {
         self.busy = true;
         let lost = || self.pg.error(ErrorKind::Backend, doing, "the connection was given up");
@@ -143,7 +187,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let (true, Some(client)) = (self.busy, self.client.take()) else {
+        let (true, Some(client)) = (self.busy || self.in_transaction, self.client.take()) else {
             return;
         };
         let client = Object::take(client);

@@ -13,6 +13,7 @@ mod error;
 mod experiments;
 mod json;
 mod list;
+mod orders;
 mod outbox;
 mod outline;
 mod partition;
@@ -55,6 +56,7 @@ struct Shared {
     experiments_ready: OnceCell<()>,
     /// Set once the vector extension and the tables of documents are known to be there.
     documents_ready: OnceCell<()>,
+    orders: orders::Orders,
 }
 
 impl fmt::Debug for Pg {
@@ -76,6 +78,7 @@ impl Pg {
             pool: OnceCell::new(),
             experiments_ready: OnceCell::new(),
             documents_ready: OnceCell::new(),
+            orders: orders::Orders::default(),
         };
         Arc::new(Pg { shared: Arc::new(shared) })
     }

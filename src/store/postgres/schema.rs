@@ -39,7 +39,7 @@ impl Part {
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 3] = [
+static EXPERIMENTS: [Migration; 4] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -51,6 +51,10 @@ static EXPERIMENTS: [Migration; 3] = [
     Migration {
         name: "0004_windows",
         sql: include_str!("../../../assets/migrations/postgres/0004_windows.sql"),
+    },
+    Migration {
+        name: "0005_orders",
+        sql: include_str!("../../../assets/migrations/postgres/0005_orders.sql"),
     },
 ];
 
@@ -319,7 +323,8 @@ mod tests {
         let foreign = survey(&[], &["document_embeddings"]);
         assert_eq!(foreign.state(&Part::ALL), Ok(SchemaState::Foreign(names(&["document_embeddings"]))));
         assert_eq!(foreign.state(&[Part::Experiments]), Ok(SchemaState::Empty));
-        let without_vector = survey(&["0001_experiments", "0002_changes", "0004_windows"], &["experiments"]);
+        let experiments = ["0001_experiments", "0002_changes", "0004_windows", "0005_orders"];
+        let without_vector = survey(&experiments, &["experiments"]);
         assert_eq!(without_vector.state(&Part::ALL), Ok(SchemaState::Behind(names(&["0003_documents"]))));
         assert_eq!(without_vector.state(&[Part::Experiments]), Ok(SchemaState::Current));
         let newer = survey(&["0001_experiments", "9999_later"], &[]);

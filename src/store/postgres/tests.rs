@@ -49,7 +49,7 @@ fn server() -> Option<config::Postgres> {
 }
 
 /// Runs SQL in a database, as somebody else would.
-async fn sql(settings: &config::Postgres, text: &str) {
+pub(super) async fn sql(settings: &config::Postgres, text: &str) {
     let (client, connection) = connect::config(settings).connect(NoTls).await.unwrap();
     let driving = tokio::spawn(connection);
     client.batch_execute(text).await.unwrap();
@@ -58,7 +58,7 @@ async fn sql(settings: &config::Postgres, text: &str) {
 }
 
 /// Gives a test a database of its own, and drops it afterwards.
-fn on_server<F: Future<Output = ()>>(test: impl FnOnce(config::Postgres) -> F) {
+pub(super) fn on_server<F: Future<Output = ()>>(test: impl FnOnce(config::Postgres) -> F) {
     let Some(server) = server() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
