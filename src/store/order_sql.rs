@@ -67,8 +67,8 @@ impl Order {
                 (format!("nullif({}, '')", collated(dialect, &text)), none())
             }
             Reads::Integer => (format!("{}::bigint", compiler.value(&sort.field)), none()),
-            Reads::Number if curve.is_some() => ("nullif(c.value, 'NaN')".to_owned(), none()),
             // A curve may have broken off in NaN, which is no value to be ahead by.
+            Reads::Number if curve.is_some() => ("nullif(c.value, 'NaN')".to_owned(), none()),
             Reads::Number => (format!("nullif({}, 'NaN')", compiler.value(&sort.field)), none()),
             Reads::Moment => (compiler.value(&sort.field), none()),
         };
@@ -85,7 +85,8 @@ impl Order {
         format!(
             // No name that an experiment has as well: its columns are asked for without a table.
             "{experiments} LEFT JOIN (SELECT m.experiment_id AS of_id, m.attempt AS of_attempt, {value} AS value \
-             FROM ml_schema.experiment_metrics m WHERE m.name = {name}{of} GROUP BY ALL) c \
+             FROM ml_schema.experiment_metrics m WHERE m.name = {name}{of} \
+             GROUP BY m.experiment_id, m.attempt) c \
              ON c.of_id = e.id AND c.of_attempt = e.attempt"
         )
     }
@@ -236,12 +237,13 @@ impl Path {
     }
 }
 
-/// DuckDB has no index to look each curve up by, and reads them all in a third of the time.
+/// Looking each curve up by itself takes three times as long as reading them all.
 fn curve(compiler: &mut Compiler, field: &Field) -> Option<Curve> {
-    let (Field::Curve(aggregate, name), Dialect::DuckDb) = (field, compiler.dialect) else { return None };
-    let value = match extreme(*aggregate, name) {
-        Some(extreme) => format!("{extreme}(m.value)"),
-        None => "arg_max(m.value, m.step)".to_owned(),
+    let Field::Curve(aggregate, name) = field else { return None };
+    let value = match (extreme(*aggregate, name), compiler.dialect) {
+        (Some(extreme), _) => format!("{extreme}(m.value)"),
+        (None, Dialect::DuckDb) => "arg_max(m.value, m.step)".to_owned(),
+        (None, Dialect::Postgres) => "(array_agg(m.value ORDER BY m.step DESC))[1]".to_owned(),
     };
     Some(Curve { value, name: compiler.bind(SqlValue::Text(name.clone())) })
 }

@@ -181,8 +181,8 @@ impl Listing<'_> {
 
     /// The rows under the filter with the columns of their keys.
     fn keyed(&self) -> String {
-        let condition = &self.condition.condition;
-        format!("SELECT e.id, {} FROM ml_schema.experiments e WHERE {condition}", self.order.columns())
+        let (columns, tables) = (self.order.columns(), self.order.tables(None));
+        format!("SELECT e.id, {columns} FROM {tables} WHERE {}", self.condition.condition)
     }
 
     fn ids_sql(&self) -> Statement {
@@ -313,9 +313,11 @@ impl Listing<'_> {
 
     /// Where the row of that id stands now, if it is in the list.
     async fn key_of(&mut self, id: ExperimentId) -> Result<Option<Key>> {
+        let (columns, tables) = (self.order.columns(), self.order.tables(Some(&id.to_string())));
         let sql = format!(
-            "SELECT k.id, k.failed AS key_failed, k.value AS key_value, k.words AS key_words FROM ({}) k WHERE k.id = {id}",
-            self.keyed()
+            "SELECT k.id, k.failed AS key_failed, k.value AS key_value, k.words AS key_words \
+             FROM (SELECT e.id, {columns} FROM {tables} WHERE e.id = {id} AND ({})) k",
+            self.condition.condition
         );
         let params = self.order.params.clone();
         let rows = self.ask(&sql, &params).await?;
@@ -327,12 +329,12 @@ impl Listing<'_> {
         if ids.is_empty() {
             return Ok(ExperimentPage { position, total, ..ExperimentPage::default() });
         }
-        let list: Vec<String> = ids.iter().map(ExperimentId::to_string).collect();
+        let list = ids.iter().map(ExperimentId::to_string).collect::<Vec<_>>().join(",");
         let sql = format!(
             "SELECT {EXPERIMENT}, k.failed AS key_failed, k.value AS key_value, k.words AS key_words \
-             FROM (SELECT e.*, {} FROM ml_schema.experiments e WHERE e.id = ANY ('{{{}}}'::bigint[])) k",
+             FROM (SELECT e.*, {} FROM {} WHERE e.id = ANY ('{{{list}}}'::bigint[])) k",
             self.alone.columns(),
-            list.join(","),
+            self.alone.tables(Some(&list)),
         );
         let params: Vec<Typed<'_>> = self.alone.params.iter().map(typed).collect();
         let rows = self.reader.rows_once(DOING, &sql, &params).await?;
