@@ -15,7 +15,7 @@ use crate::domain::filter::Field;
 use crate::worker::protocol::{BackendState, Event, Failure, Request, RoleHealth, Ticket};
 
 use super::action::Action;
-use super::context::{Context, EditNote, Effect, Toast, Tone};
+use super::context::{Context, EditNote, Effect, Parting, Toast, Tone};
 use super::editor::Draft;
 use super::jobs::Jobs;
 use super::keymap::{GLOBAL, Keymap, Keys};
@@ -73,6 +73,8 @@ pub enum Message {
     Tick,
     /// The editor is closed: what came of the note, or why nothing did.
     Edited(Box<EditNote>, Result<Draft, Failure>),
+    /// A signal ends the dashboard, or its terminal is gone.
+    Terminate,
 }
 
 /// Everything there is to show.
@@ -188,6 +190,7 @@ impl App {
                     tab.note_edited(&note, &result, cx);
                 }
             }),
+            Message::Terminate => self.effects.push(Effect::Quit(Parting::Signal)),
         }
         if may_send {
             self.keep_arrangement(by_user);

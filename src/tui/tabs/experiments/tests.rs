@@ -564,6 +564,10 @@ fn what_is_arranged_is_kept_a_moment_later_and_comes_back() {
     again.press("s").press("q");
     let kept = remembered(&again).unwrap();
     assert_eq!(kept["experiments"]["sort"].as_str(), Some("model"), "kept before it ends");
+    assert_eq!(kept["experiments"]["descending"].as_bool(), Some(false));
+    again.press("S").tell(Message::Terminate);
+    let kept = remembered(&again).unwrap();
+    assert_eq!(kept["experiments"]["descending"].as_bool(), Some(true), "kept before a signal ends it");
 }
 
 #[test]
