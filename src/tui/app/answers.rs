@@ -56,7 +56,11 @@ impl App {
                 tab.hear(event, cx);
             }
         });
-        self.with_popups(|popup, cx| popup.hear(event, cx));
+        for index in (0..self.popups.len()).rev() {
+            let mut popup = self.popups.remove(index);
+            let stay = popup.hear(event, &mut self.context());
+            self.settle(popup, index, stay);
+        }
         if matches!(event, Event::Changed | Event::Done { result: Ok(_), .. }) {
             self.refresh();
         }

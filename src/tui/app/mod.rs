@@ -274,17 +274,6 @@ impl App {
         self.tabs = tabs;
     }
 
-    fn with_popups(&mut self, mut act: impl FnMut(&mut dyn Popup, &mut Context<'_>)) {
-        let mut popups = std::mem::take(&mut self.popups);
-        let mut cx = self.context();
-        for popup in &mut popups {
-            act(popup.as_mut(), &mut cx);
-        }
-        // What was opened meanwhile lies on top.
-        popups.append(&mut self.popups);
-        self.popups = popups;
-    }
-
     fn context(&mut self) -> Context<'_> {
         let section = self.section();
         Context {
