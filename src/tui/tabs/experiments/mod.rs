@@ -251,6 +251,7 @@ impl Tab for Experiments {
             Event::Answer { ticket, slot: Slot::Compare, result } => {
                 if let Some(compare) = &mut self.compare {
                     compare.take(*ticket, result, &self.live, cx);
+                    self.marks.forget(&compare.gone());
                 }
                 self.take_group_curves(*ticket, result);
             }
@@ -268,6 +269,7 @@ impl Tab for Experiments {
             }
             Event::Done { ticket, result } => self.note_saved(*ticket, result.is_ok(), cx),
             Event::Batch(batch) => self.hear_batch(batch, cx),
+            Event::Removed(ids) => self.marks.forget(ids),
             Event::Answer { .. } | Event::Job(_) | Event::Health(_) | Event::Changed => {}
         }
     }

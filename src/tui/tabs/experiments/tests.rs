@@ -252,6 +252,21 @@ fn marked_runs_are_compared() {
 }
 
 #[test]
+fn marks_go_with_their_runs() {
+    let mut stage = stage(80, 24);
+    stage.press("   ");
+    assert!(stage.screen().contains("3 marked"), "{}", stage.screen());
+    stage.press("D3<enter>");
+    assert!(!stage.screen().contains("marked"), "{}", stage.screen());
+    stage.press("   ");
+    stage.data.runs.retain(|run| run.id != 1200);
+    stage.hear(Event::Changed).press("c");
+    assert!(stage.screen().contains("1 are gone"), "deleted by another program: {}", stage.screen());
+    stage.press("<esc>");
+    assert!(stage.screen().contains("2 marked"), "{}", stage.screen());
+}
+
+#[test]
 fn curves_are_smoothed_read_and_zoomed() {
     let mut stage = stage(160, 45);
     stage.press("j<enter>wi<left><left><left>");
