@@ -178,10 +178,11 @@ impl CollectionStore for Collections {
 }
 
 /// `id` is one of a bound JSON list.
-const AMONG: &str = "id IN (SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')))";
+pub(super) const AMONG: &str = "id IN (SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')))";
 
-fn ids_json(ids: &[String]) -> String {
-    serde_json::json!(ids).to_string()
+/// The list that [`AMONG`] binds.
+pub(super) fn ids_json<'a>(ids: impl IntoIterator<Item = &'a String>) -> String {
+    ids.into_iter().map(String::as_str).collect::<serde_json::Value>().to_string()
 }
 
 fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
