@@ -324,7 +324,7 @@ impl Tab for Experiments {
             || self.groups.as_ref().is_some_and(Groups::is_loading)
             || self.marks.is_loading()
             || self.chooser.as_ref().is_some_and(Chooser::is_loading)
-            || self.detail.is_loading()
+            || self.detail.is_waiting()
             || self.compare.as_ref().is_some_and(Compare::is_loading)
     }
 

@@ -9,7 +9,9 @@ use crate::tui::app::Message;
 use crate::tui::context::Effect;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, at, batch, failure, points, run, running};
-use crate::worker::protocol::{Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Write};
+use crate::worker::protocol::{
+    Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Slot, Write,
+};
 
 fn stage(width: u16, height: u16) -> Stage {
     Stage::new(width, height, Data::with_runs(1204))
@@ -218,6 +220,16 @@ fn many_changes_in_a_row_do_not_cancel_the_reading_under_way() {
         }
     }
     assert_eq!(stage.sent.len() - sent, 4, "each is read once more, for what changed meanwhile");
+}
+
+#[test]
+fn a_run_that_is_read_again_makes_no_stir() {
+    let mut stage = stage(160, 45);
+    let before = stage.screen();
+    stage.silent = true;
+    stage.hear(Event::Changed);
+    assert!(matches!(stage.last_command(), Command::Read(Slot::Detail, _)), "{:?}", stage.last_command());
+    assert_eq!(stage.screen(), before);
 }
 
 #[test]
