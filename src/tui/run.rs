@@ -117,9 +117,9 @@ impl Dashboard {
             tick = soonest.map(|soonest| tick.map_or(soonest, |due: Instant| due.min(soonest)));
             tokio::select! {
                 biased;
-                _ = signals.terminate.recv() => return Ok(Parting::Signal),
-                _ = signals.hang_up.recv() => return Ok(Parting::Signal),
-                _ = signals.interrupt.recv() => return Ok(Parting::Signal),
+                _ = signals.terminate.recv() => self.next.push_back(Message::Terminate),
+                _ = signals.hang_up.recv() => self.next.push_back(Message::Terminate),
+                _ = signals.interrupt.recv() => self.next.push_back(Message::Terminate),
                 _ = signals.resume.recv() => { self.screen.enter()?; }
                 event = self.keyboard.next() => match event {
                     Some(event) => match message(event?) {
@@ -133,7 +133,7 @@ impl Dashboard {
                         None => continue,
                     },
                     // The terminal went away.
-                    None => return Ok(Parting::Signal),
+                    None => self.next.push_back(Message::Terminate),
                 },
                 count = events.recv_many(&mut heard, DRAIN) => {
                     if count == 0 {
@@ -204,19 +204,18 @@ impl Dashboard {
             editor::edit(Some(&command), &std::env::temp_dir(), &name, &text)
         });
         let result = tokio::select! {
-            result = work => result.map_err(io::Error::other)?,
-            _ = signals.terminate.recv() => return self.part(),
-            _ = signals.hang_up.recv() => return self.part(),
+            result = work => Some(result.map_err(io::Error::other)?),
+            _ = signals.terminate.recv() => None,
+            _ = signals.hang_up.recv() => None,
+        };
+        let Some(result) = result else {
+            self.next.push_back(Message::Terminate);
+            return Ok(());
         };
         signals.forget()?;
         self.screen.enter()?;
         self.next.push_back(Message::Resize(self.screen.size()?));
         self.next.push_back(Message::Edited(note, result.map_err(|error| failure(&error))));
-        Ok(())
-    }
-
-    fn part(&mut self) -> io::Result<()> {
-        self.parting = Some(Parting::Signal);
         Ok(())
     }
 

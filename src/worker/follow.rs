@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::experiment::{Experiment, Status};
-use crate::domain::metric::{MetricPoint, Outline};
-use crate::ops::experiment;
+use crate::domain::metric::MetricPoint;
 
 use super::Shared;
 use super::jobs::OwnRuns;
+use super::pace::Pace;
 use super::protocol::{Answer, Event, Failure, Read};
 
 /// How often a foreign run on screen is read again: metric points are never announced by the database, since that
@@ -41,7 +41,7 @@ pub fn start_of(result: &Result<Answer, Failure>) -> Option<Seen> {
 }
 
 /// Reads a running experiment of another process again and again, until it ends or the slot is filled anew.
-pub async fn run(shared: &Shared, own: &OwnRuns, mut seen: Seen) {
+pub async fn run(shared: &Shared, own: &OwnRuns, pace: &Pace, mut seen: Seen) {
     let id = seen.experiment.id;
     while matches!(seen.experiment.status, Status::Running | Status::Queued) {
         tokio::time::sleep(EVERY).await;
@@ -49,22 +49,22 @@ pub async fn run(shared: &Shared, own: &OwnRuns, mut seen: Seen) {
             continue;
         }
         // Nothing to follow while the store is down; health has told so.
-        let Ok((experiment, outline)) = experiment::outline(&shared.lab, id).await else { continue };
-        if outline.recorded > seen.recorded {
-            seen.recorded = outline.recorded;
-            let points = fresh(outline, &mut seen.newest);
+        let answer = pace.answer(&shared.lab, Read::Detail(id)).await;
+        let Ok(Answer::Detail { experiment, points, recorded }) = answer else { continue };
+        if recorded > seen.recorded {
+            seen.recorded = recorded;
+            let points = fresh(points, &mut seen.newest);
             shared.tell(Event::Points { id, points }).await;
         }
-        if experiment != seen.experiment {
-            shared.tell(Event::Experiment(Box::new(experiment.clone()))).await;
+        if *experiment != seen.experiment {
+            shared.tell(Event::Experiment(experiment.clone())).await;
         }
-        seen.experiment = experiment;
+        seen.experiment = *experiment;
     }
 }
 
 /// The points since `newest`, oldest first. Those of that very moment are told again, which changes nothing.
-fn fresh(outline: Outline, newest: &mut Timestamp) -> Vec<MetricPoint> {
-    let mut points = outline.points;
+fn fresh(mut points: Vec<MetricPoint>, newest: &mut Timestamp) -> Vec<MetricPoint> {
     points.retain(|point| point.recorded_at >= *newest);
     points.sort_by_key(|point| (point.recorded_at, point.step));
     *newest = points.last().map_or(*newest, |point| point.recorded_at);

@@ -15,6 +15,7 @@ mod follow;
 mod health;
 mod jobs;
 mod live;
+mod pace;
 pub mod protocol;
 mod reads;
 mod reaper;

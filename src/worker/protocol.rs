@@ -232,6 +232,8 @@ pub enum Event {
         points: Vec<MetricPoint>,
     },
     Batch(Batch),
+    /// These runs are gone for good.
+    Removed(Vec<ExperimentId>),
     /// A whole new picture of health.
     Health(Vec<RoleHealth>),
     /// Another program may have changed something: what is on screen should be read again.

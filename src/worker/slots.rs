@@ -1,17 +1,13 @@
 //! One running read per slot: a newer one ends the older, down to the database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
-
-use crate::domain::window::Window;
 
 use super::jobs::Jobs;
-use super::protocol::{Answer, Event, Failure, Read, Slot, Ticket};
-use super::{Shared, follow, reads};
+use super::pace::Pace;
+use super::protocol::{Event, Read, Slot, Ticket};
+use super::{Shared, follow};
 
 /// The reads under way. Dropping it ends them all.
 #[derive(Default)]
@@ -20,49 +16,19 @@ pub struct Slots {
     pace: Pace,
 }
 
-/// A list this long takes a while to be put in order.
-const LONG: u64 = 100_000;
-
-/// When a long list was read last, and how long it took. Each change has it read again, and an order of a million runs
-/// made anew after each of a batch would leave no time for the batch.
-#[derive(Clone, Debug, Default)]
-struct Pace(Arc<Mutex<Option<(Instant, Duration)>>>);
-
-impl Pace {
-    /// What is there already is read again after a rest of twice what it took; everything else at once.
-    async fn wait(&self, read: &Read) {
-        let Read::Experiments(read) = read else { return };
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Window::Around(_), Some((ended, took))) = (&read.window, last) {
-            tokio::time::sleep_until(ended + took * 2).await;
-        }
-    }
-
-    fn note(&self, result: &Result<Answer, Failure>, begun: Instant) {
-        if let Ok(Answer::Experiments(rows)) = result {
-            let now = Instant::now();
-            let last = (rows.total >= LONG).then(|| (now, now - begun));
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
-        }
-    }
-}
-
 impl Slots {
     pub fn read(&mut self, shared: &Shared, jobs: &Jobs, ticket: Ticket, slot: Slot, read: Read) {
         let (shared, own, pace) = (shared.clone(), jobs.own_runs(), self.pace.clone());
         let task = tokio::spawn(async move {
             let followed = follow::wanted(&read);
-            pace.wait(&read).await;
-            let begun = Instant::now();
-            let result = reads::answer(&shared.lab, read).await;
-            pace.note(&result, begun);
+            let result = pace.answer(&shared.lab, read).await;
             if result.as_ref().is_err_and(|failure| failure.unavailable) {
                 shared.suspicion.notify_one();
             }
             let seen = follow::start_of(&result);
             shared.tell(Event::Answer { ticket, slot, result }).await;
             if let (true, Some(seen)) = (followed, seen) {
-                follow::run(&shared, &own, seen).await;
+                follow::run(&shared, &own, &pace, seen).await;
             }
         });
         if let Some(older) = self.running.insert(slot, task) {
@@ -75,49 +41,5 @@ impl Slots {
 impl Drop for Slots {
     fn drop(&mut self) {
         self.running.values().for_each(JoinHandle::abort);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::domain::filter::Field;
-    use crate::domain::window::Key;
-    use crate::worker::protocol::{ExperimentRows, ExperimentsRead};
-
-    use super::*;
-
-    fn read(window: Window) -> Read {
-        Read::Experiments(ExperimentsRead {
-            filter: String::new(),
-            sort: Field::Id,
-            descending: true,
-            window,
-            limit: 10,
-            with_archived: false,
-        })
-    }
-
-    fn rows(total: u64) -> Result<Answer, Failure> {
-        Ok(Answer::Experiments(ExperimentRows { rows: Vec::new(), keys: Vec::new(), position: 0, total }))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_list_is_read_again_after_twice_as_long_as_it_took() {
-        let pace = Pace::default();
-        let again = read(Window::Around(Key::of_id(1)));
-        for total in [10, LONG] {
-            let begun = Instant::now();
-            pace.wait(&again).await;
-            assert_eq!(begun.elapsed(), Duration::ZERO);
-            tokio::time::advance(Duration::from_millis(300)).await;
-            pace.note(&rows(total), begun);
-        }
-        let ended = Instant::now();
-        for at_once in [read(Window::First), read(Window::After(Key::of_id(1))), Read::Names] {
-            pace.wait(&at_once).await;
-            assert_eq!(ended.elapsed(), Duration::ZERO);
-        }
-        pace.wait(&again).await;
-        assert_eq!(ended.elapsed(), Duration::from_millis(600));
     }
 }

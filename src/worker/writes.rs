@@ -34,6 +34,7 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         }
         Write::Remove(ids) => {
             let count = experiment::remove(lab, &ids).await?;
+            shared.tell(Event::Removed(ids)).await;
             format!("Deleted {count} {}", plural(count, "experiment"))
         }
         Write::AddDocument { id, text } => {

@@ -79,6 +79,16 @@ async fn a_run_is_told_from_its_start_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_told_with_its_runs() {
+    let (_folder, mut worker) = start(1, 0);
+    send(&worker, 1, run("XGBoost", 2)).await;
+    until(&mut worker, |event| is_done(event, 1)).await;
+    send(&worker, 2, Command::Write(Write::Remove(vec![1, 2]))).await;
+    let events = until(&mut worker, |event| is_done(event, 2)).await;
+    assert!(events.contains(&Event::Removed(vec![1, 2])), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_stops_and_keeps_its_points() {
     let (_folder, mut worker) = start(10_000, 20);
     send(&worker, 1, run("XGBoost", 5)).await;

@@ -12,24 +12,20 @@ use ratatui::layout::{Rect, Size};
 
 use crate::config::Settings;
 use crate::domain::filter::Field;
-use crate::worker::protocol::{
-    BackendState, Cancel, Command, Event, Failure, Request, RoleHealth, Slot, Ticket, Write,
-};
+use crate::worker::protocol::{BackendState, Event, Failure, Request, RoleHealth, Ticket};
 
 use super::action::Action;
-use super::context::{Context, EditNote, Effect, Parting, READ_ONLY, Toast, Tone};
+use super::context::{Context, EditNote, Effect, Parting, Toast, Tone};
 use super::editor::Draft;
 use super::jobs::Jobs;
 use super::keymap::{GLOBAL, Keymap, Keys};
-use super::popups::batches::Batches;
-use super::popups::help::Help;
 use super::popups::message::Message as MessagePopup;
-use super::popups::palette::Palette;
-use super::popups::quit::Quit;
-use super::popups::{Leave, Popup, Stay};
+use super::popups::{Popup, Stay};
 use super::tabs::{self, Tab};
 use super::theme::Theme;
 
+mod actions;
+mod answers;
 mod draw;
 mod input;
 mod memory;
@@ -77,17 +73,8 @@ pub enum Message {
     Tick,
     /// The editor is closed: what came of the note, or why nothing did.
     Edited(Box<EditNote>, Result<Draft, Failure>),
-}
-
-/// A request that has no answer yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    ticket: Ticket,
-    /// None for writes and cancels.
-    slot: Option<Slot>,
-    /// Its failure is told to the user; that of a read is shown by the tab.
-    is_write: bool,
-    at: Timestamp,
+    /// A signal ends the dashboard, or its terminal is gone.
+    Terminate,
 }
 
 /// Everything there is to show.
@@ -108,7 +95,7 @@ pub struct App {
     /// The beginning of a sequence of keys, and when its last key came.
     begun: Vec<KeyInput>,
     begun_at: Timestamp,
-    asked: Vec<Asked>,
+    asked: Vec<answers::Asked>,
     hints: HashMap<Ticket, String>,
     next_ticket: Ticket,
     effects: Vec<Effect>,
@@ -125,9 +112,6 @@ pub struct App {
 
 /// How often spinners turn.
 const SPIN: Duration = Duration::from_millis(100);
-
-/// From so long on, somebody who waits should see that work is being done.
-const NOTICEABLE: Duration = Duration::from_millis(500);
 
 /// How often clocks and countdowns change.
 const SECOND: Duration = Duration::from_secs(1);
@@ -206,6 +190,7 @@ impl App {
                     tab.note_edited(&note, &result, cx);
                 }
             }),
+            Message::Terminate => self.effects.push(Effect::Quit(Parting::Signal)),
         }
         if may_send {
             self.keep_arrangement(by_user);
@@ -247,18 +232,6 @@ impl App {
             .min()
     }
 
-    /// A short write is on its way; jobs tell of themselves.
-    fn is_writing(&self) -> bool {
-        !self.jobs.is_running() && self.asked.iter().any(|asked| asked.is_write)
-    }
-
-    /// Since when the oldest short write is on its way, if that is long enough to be told.
-    fn writing_for(&self) -> Option<Duration> {
-        let oldest = self.asked.iter().filter(|asked| asked.is_write).map(|asked| asked.at).min()?;
-        let age = Duration::try_from(self.now.duration_since(oldest)).unwrap_or_default();
-        (self.is_writing() && age >= NOTICEABLE).then_some(age)
-    }
-
     fn is_anything_down(&self) -> bool {
         self.health.iter().any(|role| matches!(role.state, BackendState::Down { .. }))
     }
@@ -272,123 +245,8 @@ impl App {
         self.sections[self.active]
     }
 
-    fn act(&mut self, action: Action) {
-        if self.options.read_only && action.changes_something() {
-            return self.toast(Tone::Bad, format!("{}: {READ_ONLY}", action.label()));
-        }
-        match action {
-            Action::Quit => self.quit(),
-            Action::Help => {
-                let tab = &self.tabs[self.active];
-                self.popups.push(Box::new(Help::new(&self.keymap, tab.section(), tab.title())));
-            }
-            Action::Palette => {
-                self.popups.push(Box::new(Palette::new(&self.keymap, self.section())));
-            }
-            Action::GoExperiments => self.go("experiments"),
-            Action::GoSearch => self.go("search"),
-            Action::GoCollections => self.go("collections"),
-            Action::GoAnalytics => self.go("analytics"),
-            Action::GoActivity => self.go("activity"),
-            Action::NextTab => self.show((self.active + 1) % self.tabs.len()),
-            Action::PreviousTab => self.show((self.active + self.tabs.len() - 1) % self.tabs.len()),
-            Action::Suspend => self.effects.push(Effect::Suspend),
-            Action::ToggleMouse => self.toggle_mouse(),
-            Action::Refresh => self.refresh(),
-            Action::NextTheme => self.next_theme(),
-            Action::LoadDemo => self.with_tab(|_, cx| {
-                cx.write(Write::LoadDemo);
-            }),
-            Action::LaunchBatch => {
-                let folder = self.options.batches.clone();
-                self.with_tab(|tab, cx| {
-                    let picker = Batches::open(&folder, cx);
-                    cx.open(Box::new(picker));
-                    tab.act(action, cx);
-                });
-            }
-            _ => self.with_tab(|tab, cx| tab.act(action, cx)),
-        }
-    }
-
-    /// Carries out what was chosen by name: first goes to the tab that knows it.
-    fn act_anywhere(&mut self, action: Action) {
-        let known = |section: &str| !self.keymap.keys_of(section, action).is_empty();
-        if !known(self.section())
-            && let Some(other) = self.tabs.iter().position(|tab| known(tab.section()))
-        {
-            self.show(other);
-        }
-        self.act(action);
-    }
-
-    fn go(&mut self, section: &str) {
-        if let Some(index) = self.tabs.iter().position(|tab| tab.section() == section) {
-            self.show(index);
-        }
-    }
-
-    fn show(&mut self, index: usize) {
-        if index != self.active {
-            self.with_tab(|tab, _| tab.hide());
-            self.active = index;
-            self.refresh();
-        }
-    }
-
     fn refresh(&mut self) {
         self.with_tab(|tab, cx| tab.refresh(cx));
-    }
-
-    /// Tries a theme for this session. Which one is in force by name is known by its looks.
-    fn next_theme(&mut self) {
-        let names: Vec<&str> = Theme::names().collect();
-        let current = names.iter().position(|name| Theme::named(name).as_ref() == Some(&self.theme));
-        let name = names[current.map_or(0, |index| (index + 1) % names.len())];
-        if let Some(theme) = Theme::named(name) {
-            self.theme = theme;
-            self.toast(
-                Tone::Plain,
-                format!("theme {name}; `ui.theme = \"{name}\"` in the settings keeps it"),
-            );
-        }
-    }
-
-    fn toggle_mouse(&mut self) {
-        self.mouse = !self.mouse;
-        self.effects.push(Effect::Mouse(self.mouse));
-        let text = if self.mouse {
-            "the mouse belongs to labtop"
-        } else {
-            "the mouse belongs to the terminal: select text as usual"
-        };
-        self.toast(Tone::Plain, text);
-    }
-
-    fn quit(&mut self) {
-        if self.leaving {
-            self.effects.push(Effect::Quit(Parting::Queue));
-        } else if self.jobs.is_running() {
-            let jobs = self.jobs.running().map(|job| job.update.what.clone()).collect();
-            self.popups.push(Box::new(Quit::new(jobs)));
-        } else {
-            self.effects.push(Effect::Quit(Parting::Idle));
-        }
-    }
-
-    fn leave(&mut self, leave: Leave) {
-        if leave == Leave::Queue || !self.jobs.is_running() {
-            let parting = if self.jobs.is_running() { Parting::Queue } else { Parting::Idle };
-            return self.effects.push(Effect::Quit(parting));
-        }
-        self.leaving = true;
-        let tickets: Vec<Ticket> = self.jobs.running().map(|job| job.update.ticket).collect();
-        self.with_tab(|_, cx| {
-            for ticket in tickets {
-                cx.cancel(Cancel::Job(ticket));
-            }
-        });
-        self.toast(Tone::Plain, "stopping; labtop ends when all has stopped");
     }
 
     /// Whatever a popup answered; `index` is where it stood in the stack.
@@ -401,84 +259,8 @@ impl App {
         }
     }
 
-    fn hear(&mut self, event: &Event) {
-        match event {
-            Event::Answer { ticket, .. } => self.asked.retain(|asked| asked.ticket != *ticket),
-            Event::Done { ticket, result } => self.hear_done(*ticket, result),
-            Event::Job(update) => {
-                self.jobs.hear(update, self.now);
-                if self.leaving && !self.jobs.is_running() {
-                    self.effects.push(Effect::Quit(Parting::Idle));
-                }
-            }
-            Event::Health(health) => self.health.clone_from(health),
-            Event::Experiment(_) | Event::Points { .. } | Event::Batch(_) | Event::Log(_) => {}
-            Event::Changed => {}
-        }
-        self.with_tabs(|tabs, cx| {
-            for tab in tabs {
-                tab.hear(event, cx);
-            }
-        });
-        self.with_popups(|popup, cx| popup.hear(event, cx));
-        if matches!(event, Event::Changed | Event::Done { result: Ok(_), .. }) {
-            self.refresh();
-        }
-    }
-
-    fn hear_done(&mut self, ticket: Ticket, result: &Result<String, Failure>) {
-        let ours = self.asked.iter().any(|asked| asked.ticket == ticket && asked.is_write);
-        self.asked.retain(|asked| asked.ticket != ticket);
-        let hint = self.hints.remove(&ticket);
-        match result {
-            Ok(sentence) => {
-                let text = match hint {
-                    Some(hint) => format!("{sentence} · {hint}"),
-                    None => sentence.clone(),
-                };
-                self.toast(Tone::Good, text);
-            }
-            Err(failure) if ours && (failure.remedy.is_some() || failure.message.len() > 60) => {
-                self.popups.push(Box::new(MessagePopup::of("That did not work", failure)));
-            }
-            Err(failure) => self.toast(Tone::Bad, failure.message.clone()),
-        }
-    }
-
-    /// The worker is too busy to take a request: told as its answer, so that nothing waits for ever.
-    fn refused(&mut self, request: &Request) {
-        let ticket = request.ticket;
-        let failure =
-            Failure { message: "busy: try again in a moment".to_owned(), remedy: None, unavailable: false };
-        let event = match &request.command {
-            Command::Read(slot, _) => Event::Answer { ticket, slot: *slot, result: Err(failure) },
-            Command::Remember(sections) => return self.keep_later(sections),
-            Command::Write(_) | Command::Cancel(_) => Event::Done { ticket, result: Err(failure) },
-        };
-        if let Event::Answer { .. } = event {
-            self.toast(Tone::Bad, "busy: not everything could be read");
-        }
-        self.hear(&event);
-    }
-
     fn toast(&mut self, tone: Tone, text: impl Into<String>) {
         self.toasts.push(Toast { text: text.into(), tone, at: self.now });
-    }
-
-    /// Notes the tickets that were handed out; a read replaces the older one of its slot.
-    fn remember_asked(&mut self) {
-        for effect in &self.effects {
-            let Effect::Send(request) = effect else {
-                continue;
-            };
-            let slot = match &request.command {
-                Command::Read(slot, _) => Some(*slot),
-                Command::Remember(_) => continue,
-                Command::Write(_) | Command::Cancel(_) => None,
-            };
-            self.asked.retain(|asked| slot.is_none() || asked.slot != slot);
-            self.asked.push(Asked { ticket: request.ticket, slot, is_write: slot.is_none(), at: self.now });
-        }
     }
 
     fn with_tab(&mut self, act: impl FnOnce(&mut dyn Tab, &mut Context<'_>)) {
@@ -490,17 +272,6 @@ impl App {
         let mut tabs = std::mem::take(&mut self.tabs);
         act(&mut tabs, &mut self.context());
         self.tabs = tabs;
-    }
-
-    fn with_popups(&mut self, mut act: impl FnMut(&mut dyn Popup, &mut Context<'_>)) {
-        let mut popups = std::mem::take(&mut self.popups);
-        let mut cx = self.context();
-        for popup in &mut popups {
-            act(popup.as_mut(), &mut cx);
-        }
-        // What was opened meanwhile lies on top.
-        popups.append(&mut self.popups);
-        self.popups = popups;
     }
 
     fn context(&mut self) -> Context<'_> {

@@ -5,7 +5,7 @@ use ratatui::layout::Size;
 use super::*;
 use crate::tui::testing::data::Data;
 use crate::tui::testing::{Stage, down, health};
-use crate::worker::protocol::{JobState, JobUpdate};
+use crate::worker::protocol::{Cancel, Command, JobState, JobUpdate, Write};
 
 fn stage() -> Stage {
     Stage::new(80, 24, Data::with_runs(40))

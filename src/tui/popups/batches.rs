@@ -23,11 +23,16 @@ const SIZE: (u16, usize) = (78, 20);
 /// Lines for what is said about the selected file.
 const PREVIEW: u16 = 4;
 
+/// Keys that are kept until the files are here.
+const EARLY: usize = 64;
+
 /// A list of files.
 #[derive(Debug)]
 pub struct Batches {
     folder: PathBuf,
     files: Remote<Vec<BatchFile>>,
+    /// Typed before the files were here.
+    early: Vec<KeyEvent>,
     cursor: Cursor,
 }
 
@@ -36,7 +41,7 @@ impl Batches {
     pub fn open(folder: &Path, cx: &mut Context<'_>) -> Self {
         let mut files = Remote::default();
         files.load(cx.read(Slot::BatchFiles, Read::BatchFiles));
-        Batches { folder: folder.to_owned(), files, cursor: Cursor::default() }
+        Batches { folder: folder.to_owned(), files, early: Vec::new(), cursor: Cursor::default() }
     }
 
     fn list(&self) -> &[BatchFile] {
@@ -108,6 +113,13 @@ impl Batches {
 
 impl Popup for Batches {
     fn key(&mut self, key: KeyEvent, cx: &mut Context<'_>) -> Stay {
+        let closes = matches!(key.code, KeyCode::Esc | KeyCode::Char('q'));
+        if self.files.is_loading() && !closes {
+            if self.early.len() < EARLY {
+                self.early.push(key);
+            }
+            return Stay::Open;
+        }
         let height = Table::height(Batches::parts(cx.screen).0);
         let total = self.list().len();
         if step(&mut self.cursor, key, height, total) {
@@ -115,7 +127,7 @@ impl Popup for Batches {
         }
         match key.code {
             KeyCode::Enter => self.launch(cx),
-            KeyCode::Esc | KeyCode::Char('q') => Stay::Close,
+            _ if closes => Stay::Close,
             _ => Stay::Open,
         }
     }
@@ -137,14 +149,19 @@ impl Popup for Batches {
         Stay::Open
     }
 
-    fn hear(&mut self, event: &Event, _cx: &mut Context<'_>) {
-        if let Event::Answer { ticket, slot: Slot::BatchFiles, result } = event {
-            let files = result.clone().map(|answer| match answer {
-                Answer::BatchFiles(files) => files,
-                _ => Vec::new(),
-            });
-            self.files.fill(*ticket, files);
+    fn hear(&mut self, event: &Event, cx: &mut Context<'_>) -> Stay {
+        let Event::Answer { ticket, slot: Slot::BatchFiles, result } = event else {
+            return Stay::Open;
+        };
+        let files = result.clone().map(|answer| match answer {
+            Answer::BatchFiles(files) => files,
+            _ => Vec::new(),
+        });
+        if !self.files.fill(*ticket, files) {
+            return Stay::Open;
         }
+        let early = std::mem::take(&mut self.early);
+        early.into_iter().map(|key| self.key(key, cx)).find(|stay| *stay != Stay::Open).unwrap_or(Stay::Open)
     }
 
     fn is_busy(&self) -> bool {

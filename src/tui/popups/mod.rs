@@ -60,7 +60,10 @@ pub trait Popup: Debug {
         None
     }
 
-    fn hear(&mut self, _event: &Event, _cx: &mut Context<'_>) {}
+    /// What it waited for may have come: keys that were typed too early act now.
+    fn hear(&mut self, _event: &Event, _cx: &mut Context<'_>) -> Stay {
+        Stay::Open
+    }
 
     /// True while something loads, so that a spinner turns.
     fn is_busy(&self) -> bool {

@@ -5,7 +5,7 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use crate::tui::Message;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, failure};
-use crate::worker::protocol::{Command, Write};
+use crate::worker::protocol::{Command, Slot, Write};
 
 fn stage() -> Stage {
     Stage::new(80, 24, Data::with_runs(12))
@@ -19,6 +19,36 @@ fn the_batch_picker_shows_what_each_would_run() {
     stage.press("<enter>");
     let path = "config/batches/sentiment v3.toml".into();
     assert!(stage.commands().contains(&&Command::Write(Write::LaunchBatch(path))));
+}
+
+#[test]
+fn keys_typed_before_the_files_are_here_act_when_they_are() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("bj<enter>");
+    let read = stage.sent.last().unwrap().clone();
+    assert!(matches!(read.command, Command::Read(Slot::BatchFiles, _)));
+    assert!(stage.screen().contains("reading"), "{}", stage.screen());
+    for event in stage.data.answer(&read) {
+        stage.hear(event);
+    }
+    let path = "config/batches/sentiment v3.toml".into();
+    assert_eq!(stage.last_command(), &Command::Write(Write::LaunchBatch(path)));
+    assert!(!stage.screen().contains("Launch a batch"), "{}", stage.screen());
+}
+
+#[test]
+fn who_closes_the_picker_before_the_files_are_here_launches_nothing() {
+    let mut stage = stage();
+    stage.silent = true;
+    stage.press("b<enter>");
+    let read = stage.sent.last().unwrap().clone();
+    stage.press("<esc>");
+    let sent = stage.sent.len();
+    for event in stage.data.answer(&read) {
+        stage.hear(event);
+    }
+    assert_eq!(stage.sent.len(), sent);
 }
 
 #[test]

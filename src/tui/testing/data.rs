@@ -76,7 +76,10 @@ impl Data {
             }
             Command::Write(Write::Remove(ids)) => {
                 self.runs.retain(|run| !ids.contains(&run.id));
-                vec![done(format!("deleted {}", counted(ids.len() as u64, "run")))]
+                vec![
+                    Event::Removed(ids.clone()),
+                    done(format!("deleted {}", counted(ids.len() as u64, "run"))),
+                ]
             }
             Command::Write(_) => vec![done("done".to_owned())],
             Command::Remember(_) => Vec::new(),

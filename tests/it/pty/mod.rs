@@ -113,6 +113,25 @@ fn signals_restore_the_terminal() {
 }
 
 #[test]
+fn what_was_arranged_just_before_a_signal_is_kept() {
+    let lab = Labtop::new();
+    lab.ok(&["demo"]);
+    let (down, up) = ("id ▼", "id ▲");
+    for (name, before, after) in [("TERM", down, up), ("HUP", up, down), ("INT", down, up)] {
+        let mut terminal = Terminal::start(lab.folder.path(), &[], &[], 120, 36);
+        terminal.wait("the order of last time", |screen| screen.contains("of 7") && screen.contains(before));
+        terminal.press("S");
+        terminal.wait_for(after);
+        terminal.signal(name);
+        assert_eq!(terminal.wait_for_end(), 130);
+    }
+    let mut terminal = Terminal::start(lab.folder.path(), &[], &[], 120, 36);
+    terminal.wait_for(up);
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+}
+
+#[test]
 fn a_panic_restores_the_terminal_and_is_told() {
     let lab = Labtop::new();
     let mut terminal = from_shell(&lab, &[("LABTOP_PANIC", "1")]);

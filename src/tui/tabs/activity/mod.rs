@@ -126,6 +126,7 @@ impl Tab for Activity {
             | Event::Experiment(_)
             | Event::Points { .. }
             | Event::Batch(_)
+            | Event::Removed(_)
             | Event::Changed => {}
         }
     }

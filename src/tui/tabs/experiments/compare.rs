@@ -132,6 +132,12 @@ impl Compare {
         }
     }
 
+    /// Those that were not found when they were read.
+    pub fn gone(&self) -> Vec<ExperimentId> {
+        let found = |id: &ExperimentId| self.runs().iter().any(|(run, _)| run.id == *id);
+        self.ids.iter().copied().filter(|id| self.runs.data().is_some() && !found(id)).collect()
+    }
+
     fn runs(&self) -> &[(Experiment, Curves)] {
         self.runs.data().map_or(&[], Vec::as_slice)
     }
@@ -184,9 +190,10 @@ impl Compare {
     ) {
         let title = format!("Compare {} runs", self.ids.len());
         let pane = Pane::new(title).focused(true).loading(self.is_loading());
-        let gone = self.ids.len() - self.runs().len();
-        let gone =
-            if self.runs.data().is_some() && gone > 0 { format!("{gone} are gone") } else { String::new() };
+        let gone = match self.gone().len() {
+            0 => String::new(),
+            gone => format!("{gone} are gone"),
+        };
         let what = if self.all { "all values" } else { "what differs" };
         let inside = pane
             .note(gone, look.theme.warn)

@@ -254,8 +254,14 @@ impl Detail {
         }
     }
 
-    pub fn is_loading(&self) -> bool {
-        self.loaded.is_loading() || self.documents.is_loading()
+    /// Something is on its way that the user waits for; reading again what is shown makes no stir.
+    pub fn is_waiting(&self) -> bool {
+        self.is_awaited() || self.documents.is_loading()
+    }
+
+    /// Nothing of the run was read yet.
+    fn is_awaited(&self) -> bool {
+        self.loaded.is_loading() && self.loaded.data().is_none()
     }
 
     /// The run as it was read, or as the table knows it until the rest has come.
@@ -274,7 +280,7 @@ impl Detail {
         let pane = Pane::new(title).focused(shown.focused).note(status, style);
         let (runner, style) =
             if run.is_simulated() { ("sim", theme.badge) } else { (run.runner.as_str(), theme.dim) };
-        let pane = pane.note(runner, style).loading(self.loaded.is_loading());
+        let pane = pane.note(runner, style).loading(self.is_awaited());
         let inside = pane.draw(area, buffer, look);
         let parts = self.parts(inside, run, look, shown);
         if let Some(failure) = self.told(run) {

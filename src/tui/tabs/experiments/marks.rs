@@ -70,6 +70,14 @@ impl Marks {
         any
     }
 
+    /// These are gone for good.
+    pub fn forget(&mut self, gone: &[ExperimentId]) {
+        for id in gone {
+            self.ids.remove(id);
+        }
+        self.anchor = self.anchor.filter(|anchor| !gone.contains(&anchor.id));
+    }
+
     pub fn is_loading(&self) -> bool {
         self.coming.is_loading()
     }

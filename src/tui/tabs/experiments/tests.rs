@@ -9,7 +9,9 @@ use crate::tui::app::Message;
 use crate::tui::context::Effect;
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::{Data, at, batch, failure, points, run, running};
-use crate::worker::protocol::{Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Write};
+use crate::worker::protocol::{
+    Cancel, Command, Event, ExperimentsRead, LogLevel, LogLine, Read, Slot, Write,
+};
 
 fn stage(width: u16, height: u16) -> Stage {
     Stage::new(width, height, Data::with_runs(1204))
@@ -221,6 +223,16 @@ fn many_changes_in_a_row_do_not_cancel_the_reading_under_way() {
 }
 
 #[test]
+fn a_run_that_is_read_again_makes_no_stir() {
+    let mut stage = stage(160, 45);
+    let before = stage.screen();
+    stage.silent = true;
+    stage.hear(Event::Changed);
+    assert!(matches!(stage.last_command(), Command::Read(Slot::Detail, _)), "{:?}", stage.last_command());
+    assert_eq!(stage.screen(), before);
+}
+
+#[test]
 fn the_log_of_a_run_holds_its_own_lines() {
     let mut stage = stage(80, 24);
     for (id, text) in [(1204, "epoch 1 of 3"), (1203, "somebody else")] {
@@ -249,6 +261,21 @@ fn marked_runs_are_compared() {
     insta::assert_snapshot!("compare_80", stage.screen());
     stage.press("<esc><esc>");
     assert!(!stage.screen().contains("marked"));
+}
+
+#[test]
+fn marks_go_with_their_runs() {
+    let mut stage = stage(80, 24);
+    stage.press("   ");
+    assert!(stage.screen().contains("3 marked"), "{}", stage.screen());
+    stage.press("D3<enter>");
+    assert!(!stage.screen().contains("marked"), "{}", stage.screen());
+    stage.press("   ");
+    stage.data.runs.retain(|run| run.id != 1200);
+    stage.hear(Event::Changed).press("c");
+    assert!(stage.screen().contains("1 are gone"), "deleted by another program: {}", stage.screen());
+    stage.press("<esc>");
+    assert!(stage.screen().contains("2 marked"), "{}", stage.screen());
 }
 
 #[test]
@@ -564,6 +591,10 @@ fn what_is_arranged_is_kept_a_moment_later_and_comes_back() {
     again.press("s").press("q");
     let kept = remembered(&again).unwrap();
     assert_eq!(kept["experiments"]["sort"].as_str(), Some("model"), "kept before it ends");
+    assert_eq!(kept["experiments"]["descending"].as_bool(), Some(false));
+    again.press("S").tell(Message::Terminate);
+    let kept = remembered(&again).unwrap();
+    assert_eq!(kept["experiments"]["descending"].as_bool(), Some(true), "kept before a signal ends it");
 }
 
 #[test]
