@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy;
 
-/// A lock file that nobody holds is swept away after that long; its owner may have been about to take it.
+/// A lock file that nobody holds is swept away after that long. Its owner may have been about to take it; and a server may
+/// carry out the last thing that a dead one asked for after others have looked for its runs.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The lock files of this user's processes, and the one that this process holds.
@@ -72,13 +73,6 @@ impl Presence {
         }
     }
 
-    /// Removes the lock file of a dead worker, once nothing is left of its work.
-    pub fn bury(&self, worker: &str) {
-        if let Some(path) = self.path(worker) {
-            remove(&path);
-        }
-    }
-
     fn path(&self, worker: &str) -> Option<PathBuf> {
         let name: String = worker
             .chars()
@@ -138,8 +132,6 @@ mod tests {
         drop(held);
         fs::rename(&copy, folder.path().join("host_1_ab_c")).unwrap();
         assert_eq!(ours.life("host:1:ab/c"), Life::Dead);
-        ours.bury("host:1:ab/c");
-        assert_eq!(ours.life("host:1:ab/c"), Life::Elsewhere);
     }
 
     #[test]

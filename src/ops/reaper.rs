@@ -1,6 +1,6 @@
 //! The reaper: runs whose process died are marked `interrupted`, so that they can be resumed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::presence::Life;
@@ -57,11 +57,6 @@ pub async fn reap(lab: &Lab) -> Result<(Vec<Experiment>, Others)> {
     let mut interrupted = Vec::new();
     for (why, runs) in dead {
         interrupted.extend(lab.queue.interrupt(&runs, why).await?);
-        runs.iter().map(|run| &run.worker).collect::<BTreeSet<_>>().into_iter().for_each(|worker| {
-            if lab.presence.life(worker) == Life::Dead {
-                lab.presence.bury(worker);
-            }
-        });
     }
     Ok((interrupted, Others { runs: alive }))
 }

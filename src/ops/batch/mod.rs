@@ -72,10 +72,23 @@ pub async fn drain(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -
 /// process died or was left are taken up again first.
 pub async fn work(lab: &Lab, parallel: u32, watcher: &dyn Watcher, stop: &Stop) -> Result<u64> {
     reaper::reap(lab).await?;
-    let interrupted = interrupted(lab, None).await?;
-    lab.queue.requeue(&interrupted).await?;
-    let crew = Crew::new(lab, None, watcher, stop);
-    crew.work(parallel).await
+    let mut ended = 0;
+    loop {
+        let again = interrupted(lab, None).await?;
+        lab.queue.requeue(&again).await?;
+        ended += Crew::new(lab, None, watcher, stop).work(parallel).await?;
+        if stop.is_stopped() || late(lab, None).await? == 0 {
+            return Ok(ended);
+        }
+    }
+}
+
+/// How many trials, of one batch or of any, were claimed by dead processes after others had looked for what they ran: a
+/// server carries out what it was asked for, whether or not somebody waits for it.
+async fn late(lab: &Lab, of: Option<BatchId>) -> Result<usize> {
+    let (interrupted, _) = reaper::reap(lab).await?;
+    let counts = |run: &&Experiment| run.batch_id.is_some() && (of.is_none() || run.batch_id == of);
+    Ok(interrupted.iter().filter(counts).count())
 }
 
 /// Trials that were interrupted, of one batch or of any, as far as they may be tried again without being asked for.
@@ -189,9 +202,14 @@ pub async fn retry(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -
 pub async fn resume(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     lab.queue.batch(id).await?;
     reaper::reap(lab).await?;
-    let again = interrupted(lab, Some(id)).await?;
-    lab.queue.requeue(&again).await?;
-    drain(lab, id, watcher, stop).await
+    loop {
+        let again = interrupted(lab, Some(id)).await?;
+        lab.queue.requeue(&again).await?;
+        let report = drain(lab, id, watcher, stop).await?;
+        if stop.is_stopped() || late(lab, Some(id)).await? == 0 {
+            return Ok(report);
+        }
+    }
 }
 
 /// Puts trials that this process left back into the queue, for whoever comes next; says how many.

@@ -118,6 +118,39 @@ async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
     assert_eq!(report.batch.counts.cancelled, 6, "nothing is left to claim");
 }
 
+/// Once something has ended, a claim of a dead process is carried out: of the trial 6.
+struct LateClaim<'a>(&'a Bench);
+
+impl Watcher for LateClaim<'_> {
+    fn saw(&self, news: News) {
+        if !matches!(news, News::Finished(_)) {
+            return;
+        }
+        self.0.store.change(6, |trial| {
+            if trial.status == Status::Queued && trial.attempt == 1 {
+                trial.status = Status::Running;
+                trial.worker = Some("elsewhere:1".to_owned());
+                trial.started_at = Some(jiff::Timestamp::UNIX_EPOCH);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_process_claimed_late_is_taken_up_again() {
+    let spec = spec("parallel = 1");
+    let bench = Bench::embedded();
+    create(&bench.lab, &spec).await.unwrap();
+    let report = resume(&bench.lab, 1, &LateClaim(&bench), &Stop::default()).await.unwrap();
+    assert_eq!(report.batch.counts.completed, 6);
+    assert_eq!(report.experiments[5].attempt, 2);
+
+    let bench = Bench::embedded();
+    create(&bench.lab, &spec).await.unwrap();
+    assert_eq!(work(&bench.lab, 1, &LateClaim(&bench), &Stop::default()).await.unwrap(), 6);
+    assert_eq!(bench.store.experiments()[5].attempt, 2);
+}
+
 #[tokio::test]
 async fn a_retry_runs_what_failed_and_leaves_what_completed() {
     let bench = Bench::embedded();
