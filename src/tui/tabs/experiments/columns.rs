@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ratatui::style::Style;
 use serde_json::Value;
 
-use crate::domain::experiment::{Experiment, Status};
+use crate::domain::experiment::{Experiment, ExperimentId, Status};
 use crate::domain::filter::{Field, Figure};
 use crate::domain::metric::is_better_small;
 use crate::domain::text::{first_characters, width};
@@ -31,6 +31,9 @@ const USUAL: [Field; 10] = [
     Field::Name,
     Field::Created,
 ];
+
+/// Width of an id, unless it is longer.
+const ID: u16 = 5;
 
 /// Narrowest and widest that a column can be made.
 const WIDTHS: (u16, u16) = (3, 80);
@@ -151,9 +154,17 @@ impl Columns {
         self.shown.iter().take(1).chain(self.shown.iter().skip(1 + self.scrolled))
     }
 
-    /// For the table; `compared` makes room for differences.
-    pub fn layout(&self, compared: bool) -> Vec<Column> {
-        self.in_view().map(|shown| layout(shown, compared)).collect()
+    /// For the table; `compared` makes room for differences, `longest_id` for itself.
+    pub fn layout(&self, compared: bool, longest_id: ExperimentId) -> Vec<Column> {
+        let digits = longest_id.checked_ilog10().map_or(1, |log| log as u16 + 1);
+        let columns = self.in_view().map(|shown| {
+            let column = layout(shown, compared);
+            match (&shown.field, shown.width) {
+                (Field::Id, None) => column.width(digits.max(ID), digits.max(ID)),
+                _ => column,
+            }
+        });
+        columns.collect()
     }
 
     /// One run as a row.
@@ -260,7 +271,7 @@ fn layout(shown: &Shown, compared: bool) -> Column {
     let wide = u16::try_from(width(&title)).unwrap_or(u16::MAX);
     let column = Column::new(title);
     let column = match &shown.field {
-        Field::Id => column.width(5, 5).right(),
+        Field::Id => column.width(ID, ID).right(),
         Field::Model => column.width(10, 14).flex(2),
         Field::Dataset => column.width(10, 16).flex(3).priority(2),
         Field::Figure(Figure::InferenceTimeMs) => column.width(6, 8).right().priority(3),
@@ -393,6 +404,15 @@ mod tests {
         assert_eq!(seen, [Field::Id, Field::Status]);
         columns.scroll(-99);
         assert_eq!(columns.in_view().count(), 3);
+    }
+
+    #[test]
+    fn a_long_id_has_room_unless_its_column_was_made_narrow() {
+        let mut columns = Columns::new(vec![Field::Id, Field::Model]);
+        let width = |columns: &Columns, longest: ExperimentId| columns.layout(false, longest)[0].preferred;
+        assert_eq!([0, 99_999, 100_000, 1_000_000].map(|longest| width(&columns, longest)), [5, 5, 6, 7]);
+        columns.widen(&Field::Id, -1);
+        assert_eq!(width(&columns, 1_000_000), 4);
     }
 
     #[test]

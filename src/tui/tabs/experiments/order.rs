@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use crate::domain::experiment::ExperimentId;
 use crate::domain::filter::Field;
 use crate::tui::context::{Context, Tone};
 use crate::tui::widgets::table::Table;
@@ -74,9 +75,12 @@ impl Experiments {
 
     /// The table without its rows.
     pub(super) fn table(&self, focused: bool) -> Table {
+        // As long as the longest there may be, so that the columns stay where they are as one scrolls.
+        let longest_id = self.list.rows().iter().map(|run| run.id).max().unwrap_or(0);
+        let longest_id = longest_id.max(self.list.total() as ExperimentId);
         let sorted = self.columns.in_view().position(|shown| shown.field == self.list.sort);
         Table {
-            columns: self.columns.layout(self.pinned.get().is_some()),
+            columns: self.columns.layout(self.pinned.get().is_some(), longest_id),
             total: self.list.total(),
             cursor: self.list.cursor,
             sort: sorted.map(|column| (column, self.list.descending)),
