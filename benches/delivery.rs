@@ -38,7 +38,9 @@ fn main() -> Result<(), Failure> {
     let (runs, parallel) = (number("LABTOP_BENCH_RUNS", 1000), number("LABTOP_BENCH_PARALLEL", 64));
     let script = number("LABTOP_BENCH_SCRIPT", 200);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("{runs} simulated runs, {parallel} at once, 30 steps, 5 documents each; the script does {script}");
+    println!(
+        "{runs} simulated runs, {parallel} at once, 30 steps, 5 documents each; the script does {script}"
+    );
     println!(
         "{:<8}{:>12}{:>12}{:>10}{:>16}{:>20}{:>10}",
         "round", "labtop /s", "script /s", "times", "Chroma alone /s", "in batches of", "share"
@@ -128,7 +130,12 @@ async fn labtop(runs: usize, parallel: usize) -> Result<(f64, Vec<Vec<StoredReco
     for collection in lab.collections.list().await? {
         let mut records = Vec::new();
         while records.len() < usize::try_from(collection.records)? {
-            let page = RecordPage { offset: records.len(), limit: 1000, with_embeddings: true, ..RecordPage::default() };
+            let page = RecordPage {
+                offset: records.len(),
+                limit: 1000,
+                with_embeddings: true,
+                ..RecordPage::default()
+            };
             records.extend(lab.collections.records(&collection.name, &page).await?);
         }
         collections.push(records);
@@ -175,17 +182,16 @@ fn body(records: &[StoredRecord]) -> Value {
 
 async fn send(chroma: &config::Chroma, bodies: &[Vec<String>]) -> Result<Duration, Failure> {
     let http = reqwest::Client::new();
-    let base = format!(
-        "{}/api/v2/tenants/{}/databases/{}/collections",
-        chroma.url, chroma.tenant, chroma.database
-    );
+    let base =
+        format!("{}/api/v2/tenants/{}/databases/{}/collections", chroma.url, chroma.tenant, chroma.database);
     let post = |url: String, body: String| {
         let request = http.post(url).header("content-type", "application/json").body(body);
         async move { request.send().await?.error_for_status()?.text().await }
     };
     let mut ids = Vec::new();
     for place in 0..bodies.len() {
-        let body = json!({ "name": format!("alone_{place}"), "configuration": { "hnsw": { "space": "cosine" } } });
+        let body =
+            json!({ "name": format!("alone_{place}"), "configuration": { "hnsw": { "space": "cosine" } } });
         let made: Value = serde_json::from_str(&post(base.clone(), body.to_string()).await?)?;
         ids.push(made["id"].as_str().ok_or("no id")?.to_owned());
     }

@@ -2,4 +2,5 @@
 
 mod files;
 mod kills;
+mod outages;
 mod proxy;
