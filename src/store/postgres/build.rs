@@ -131,6 +131,9 @@ impl Pg {
         }
         let name = indexes::name(&model, new.over);
         let broken = self.no_other(doing, &model, new.over, &name).await?;
+        if broken {
+            told(note("dropping what a broken build left".to_owned()));
+        }
         let rows = self.value::<i64>(doing, &row, 3)?.unsigned_abs();
         let has = self.value::<i64>(doing, &row, 4)?.unsigned_abs();
         let memory = self.memory(new.over, rows, dimension, told).filter(|wanted| *wanted > has);
@@ -156,7 +159,7 @@ impl Pg {
             return Err(self.too_old(
                 doing,
                 version,
-                "an index for l1 or for more than 2,000 dimensions needs 0.7",
+                "an index for l1 or for more than 2,000 dimensions needs pgvector 0.7",
             ));
         }
         Ok(())
@@ -222,10 +225,15 @@ impl Pg {
                 wanted / 1024,
                 most / 1024
             );
-            told(BuildProgress { phase, done: 0, total: 0, elapsed: Duration::ZERO });
+            told(note(phase));
         }
         Some(wanted.min(most))
     }
+}
+
+/// Something to say of a build beforehand.
+fn note(phase: String) -> BuildProgress {
+    BuildProgress { phase, done: 0, total: 0, elapsed: Duration::ZERO }
 }
 
 fn making(name: &str, table: &str, over: Over, dimension: usize, half: bool) -> String {
@@ -270,7 +278,6 @@ async fn in_session(client: &ClientWrapper, order: &Order, course: &Course) -> R
         tracing::debug!(%error, "the server does not look whether its client is there");
     }
     if order.broken {
-        tracing::info!(index = order.name, "dropping what a broken build left");
         client.batch_execute(&indexes::dropping(&order.name)).await?;
     }
     if order.outside {
@@ -421,7 +428,8 @@ fn in_words(row: &Row) -> Option<(String, u64, u64)> {
     let phase: &str = row.try_get(0).ok()?;
     let figure = |column| row.try_get::<_, Option<i64>>(column).ok().flatten().unwrap_or(0).unsigned_abs();
     let (blocks, lockers) = ((figure(1), figure(2)), (figure(3), figure(4)));
-    Some(if phase.starts_with("waiting") {
+    let waits = phase.starts_with("waiting") && (lockers.1 > 0 || figure(5) > 0);
+    Some(if waits {
         let whom = match figure(5) {
             0 => String::new(),
             process => format!(" (process {process})"),

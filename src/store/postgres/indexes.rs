@@ -12,10 +12,13 @@ use crate::store::{ErrorKind, Result};
 use super::schema::Part;
 use super::{Pg, partition};
 
+#[cfg(test)]
+mod tests;
+
 /// One that is not valid is being built when somebody holds the lock of a build on its table, which is seen by every user; the
 /// view of builds under way is not.
 const LIST: &str = "SELECT c.relname::text, t.relname::text, pg_get_expr(t.relpartbound, t.oid), a.amname::text, \
-         o.opcname::text, c.reloptions, i.indisvalid, pg_relation_size(c.oid), coalesce(s.idx_scan, 0), \
+         o.opcname::text, c.reloptions, i.indisvalid, coalesce(pg_relation_size(c.oid), 0), coalesce(s.idx_scan, 0), \
          EXISTS (SELECT FROM pg_locks l LEFT JOIN pg_stat_activity b ON b.pid = l.pid \
              WHERE l.locktype = 'relation' AND l.relation = t.oid AND l.mode = 'ShareUpdateExclusiveLock' \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -125,21 +128,4 @@ impl Pg {
 fn distance(class: &str) -> Option<Distance> {
     let named = class.strip_suffix("_ops")?.rsplit('_').next()?;
     Distance::ALL.into_iter().find(|distance| distance.as_str() == named)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fit_and_classes_are_known() {
-        let over = Over::Vectors { distance: Distance::Cosine, m: 16, ef_construction: 64 };
-        assert!(name(&"long model".repeat(20), over).len() <= 63);
-        assert!(name("ada", over).starts_with("hnsw_cosine_ada_"));
-        assert!(name("ada", Over::Metadata).starts_with("metadata_ada_"));
-        assert_eq!(distance("halfvec_ip_ops"), Some(Distance::Ip));
-        assert_eq!(distance("vector_l1_ops"), Some(Distance::L1));
-        assert_eq!(distance("jsonb_path_ops"), None);
-        assert_eq!(dropping("a\"b"), "DROP INDEX CONCURRENTLY IF EXISTS ml_schema.\"a\"\"b\"");
-    }
 }

@@ -13,8 +13,6 @@ mod entries;
 mod error;
 mod experiments;
 mod extension;
-#[cfg(test)]
-mod index_tests;
 mod indexes;
 mod json;
 mod list;

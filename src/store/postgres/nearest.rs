@@ -92,7 +92,8 @@ impl Pg {
                     return Ok(found);
                 }
                 // It lacks zero vectors, and gives up after many that do not fit the filter.
-                self.exact(doing, &mut reader, query, Why::Few).await
+                let all = self.exact(doing, &mut reader, query, Why::Few).await?;
+                Ok(if all.hits.len() > found.hits.len() { all } else { found })
             }
         }
     }

@@ -215,6 +215,7 @@ impl Pg {
         if part == Part::Experiments
             && let Err(why) = self.apply(Part::Documents, false).await
         {
+            let why = if is_about_vector(&why) { self.explain_no_vector(doing, why).await } else { why };
             // Told again, as an error, to whoever asks for documents.
             tracing::warn!(%why, "no documents in this database yet");
         }

@@ -153,12 +153,12 @@ fn how_it_was_found_is_said_and_one_key_compares_every_vector() {
 
     for exact in [true, false] {
         desk.act(Action::ToggleExact);
-        let reads = desk.reads();
-        assert!(matches!(&reads[..], [Read::Search(read)] if read.exact == exact), "{reads:?}");
         let scan = if exact { Scan::Exact(Why::Asked) } else { scan };
         let found = Nearest { hits: reviews(), scan };
         desk.answer(Slot::Search, Ok(Answer::Search { found, took: Duration::from_millis(20) }));
         assert_eq!(desk.screen().contains("exact scan"), exact);
+        let reads = desk.reads();
+        assert!(matches!(&reads[..], [Read::Search(read)] if read.exact == exact), "{reads:?}");
     }
 }
 

@@ -14,8 +14,10 @@ use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::experiments::ExperimentStore;
 use crate::store::{ErrorKind, Result};
 
-use super::tests::{on_server, sql};
-use super::{Pg, connect};
+use crate::store::postgres::tests::{on_server, sql};
+use crate::store::postgres::{Pg, connect};
+
+use super::{distance, dropping, name};
 
 /// A point on a circle, and one of a hundred kinds.
 fn document(number: usize, model: &str, dimension: usize) -> Document {
@@ -139,12 +141,22 @@ fn a_filter_finds_as_many_as_there_are() {
             let found = pg.nearest(&asked).await.unwrap();
             assert_eq!(ids(&found), ids(&exact), "{filter}: {}", found.scan);
         }
-        // Nearly everything fits: the index is the quicker way, and the plan says so.
-        sql(&settings, "ANALYZE ml_schema.document_embeddings").await;
+        // The server decides, and its plan tells which way it took.
         let asked = DocumentQuery { filter: "kind>=0".parse().unwrap(), ..query(3) };
-        let scans = [pg.nearest(&asked).await.unwrap().scan, Scan::Exact(Why::Planned)];
-        let known = [Scan::Index { ef_search: 100 }, Scan::Exact(Why::Planned)];
-        assert!(known.contains(&scans[0]), "{}", scans[0]);
+        let exact = pg.nearest(&DocumentQuery { exact: true, ..asked.clone() }).await.unwrap();
+        for (forbidden, expected) in [
+            (&["seqscan", "bitmapscan", "sort"][..], Scan::Index { ef_search: 100 }),
+            (&["indexscan"], Scan::Exact(Why::Planned)),
+        ] {
+            let database = &settings.database;
+            let forbidding: Vec<String> = forbidden
+                .iter()
+                .map(|way| format!("ALTER DATABASE {database} SET enable_{way} = off"))
+                .collect();
+            sql(&settings, &format!("ALTER DATABASE {database} RESET ALL; {}", forbidding.join(";"))).await;
+            let found = Pg::new(&settings).nearest(&asked).await.unwrap();
+            assert_eq!((ids(&found), found.scan), (ids(&exact), expected));
+        }
     });
 }
 
@@ -313,7 +325,7 @@ fn an_old_extension_is_told_and_worked_around() {
 
         sql(&settings, &version("0.6.2")).await;
         let error = build(&pg, &over(Distance::L1)).await.unwrap_err();
-        assert!(error.message.contains("needs 0.7, and the database has pgvector 0.6.2"), "{error}");
+        assert!(error.message.contains("needs pgvector 0.7, and the database has pgvector 0.6.2"), "{error}");
         sql(&settings, &version("0.4.4")).await;
         let error = build(&pg, &over(Distance::L2)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid);
@@ -369,4 +381,16 @@ fn the_same_documents_from_several_at_once_are_stored_once() {
         }
         assert_eq!(DocumentStore::models(&*pg).await.unwrap()[0].documents, 200);
     });
+}
+
+#[test]
+fn names_fit_and_classes_are_known() {
+    let over = Over::Vectors { distance: Distance::Cosine, m: 16, ef_construction: 64 };
+    assert!(name(&"long model".repeat(20), over).len() <= 63);
+    assert!(name("ada", over).starts_with("hnsw_cosine_ada_"));
+    assert!(name("ada", Over::Metadata).starts_with("metadata_ada_"));
+    assert_eq!(distance("halfvec_ip_ops"), Some(Distance::Ip));
+    assert_eq!(distance("vector_l1_ops"), Some(Distance::L1));
+    assert_eq!(distance("jsonb_path_ops"), None);
+    assert_eq!(dropping("a\"b"), "DROP INDEX CONCURRENTLY IF EXISTS ml_schema.\"a\"\"b\"");
 }
