@@ -24,6 +24,7 @@ mod docs;
 mod doctor;
 mod error;
 mod export;
+mod index;
 mod keys;
 mod ls;
 mod note;
@@ -154,7 +155,11 @@ impl Command {
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_))
+        match self {
+            Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_) => true,
+            Command::Docs(command) => command.stops_when_told(),
+            _ => false,
+        }
     }
 }
 

@@ -87,6 +87,10 @@ pub struct Postgres {
     pub connect_timeout_ms: u64,
     /// Longest a statement may take, milliseconds.
     pub statement_timeout_ms: u64,
+    /// Candidates kept while a search goes along an HNSW index.
+    pub ef_search: u32,
+    /// Most memory that the server may take for building an index.
+    pub index_memory_mb: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -156,6 +160,12 @@ impl Settings {
         }
         if !(1..=100).contains(&self.postgres.pool_size) {
             problems.push("`postgres.pool_size`: must be 1 to 100".to_owned());
+        }
+        if !(1..=1000).contains(&self.postgres.ef_search) {
+            problems.push("`postgres.ef_search`: must be 1 to 1000".to_owned());
+        }
+        if !(1..=1_048_576).contains(&self.postgres.index_memory_mb) {
+            problems.push("`postgres.index_memory_mb`: must be 1 to 1048576 (a terabyte)".to_owned());
         }
         if !(1..=100_000).contains(&self.simulate.steps) {
             problems.push("`simulate.steps`: must be 1 to 100000".to_owned());

@@ -7,6 +7,8 @@ pub mod csv;
 pub mod document;
 pub mod experiment;
 pub mod filter;
+pub mod index;
+pub mod metadata_filter;
 pub mod metric;
 pub mod performance;
 pub mod spelling;

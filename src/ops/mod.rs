@@ -12,6 +12,7 @@ pub mod experiment;
 pub mod export;
 mod gather;
 pub mod health;
+pub mod index;
 pub mod lab;
 mod lines;
 pub mod news;

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
-use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, Metadata};
+use crate::domain::document::{Distance, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
+use crate::domain::index::Nearest;
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
@@ -144,6 +145,8 @@ pub struct SearchRead {
     pub query: SearchQuery,
     pub limit: usize,
     pub distance: Distance,
+    /// Whatever indexes there are.
+    pub exact: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -255,7 +258,7 @@ pub enum Answer {
     BatchFiles(Vec<BatchFile>),
     Batches(Vec<Batch>),
     Search {
-        hits: Vec<DocumentHit>,
+        found: Nearest,
         took: Duration,
     },
     EmbeddingModels(Vec<EmbeddingModel>),

@@ -45,6 +45,8 @@ fn server() -> Option<config::Postgres> {
         pool_size: 4,
         connect_timeout_ms: 5000,
         statement_timeout_ms: 20_000,
+        ef_search: 100,
+        index_memory_mb: 256,
     })
 }
 
@@ -385,6 +387,8 @@ fn a_silent_server_is_not_waited_for_for_ever() {
             pool_size: 1,
             connect_timeout_ms: 100,
             statement_timeout_ms: 100,
+            ef_search: 100,
+            index_memory_mb: 256,
         };
         let error = Pg::new(&settings).greet().await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);

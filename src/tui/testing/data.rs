@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::domain::batch::{Batch, Counts};
 use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
+use crate::domain::index::{Nearest, Scan, Why};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
 use crate::domain::window::{Key, Window};
@@ -146,7 +147,10 @@ impl Data {
             }])),
             Read::BatchFiles => Ok(Answer::BatchFiles(self.files.clone())),
             Read::Batches => Ok(Answer::Batches(Vec::new())),
-            Read::Search(_) => Ok(Answer::Search { hits: Vec::new(), took: std::time::Duration::ZERO }),
+            Read::Search(_) => {
+                let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
+                Ok(Answer::Search { found, took: std::time::Duration::ZERO })
+            }
             Read::EmbeddingModels => Ok(Answer::EmbeddingModels(Vec::new())),
             Read::Collections => Ok(Answer::Collections(Vec::new())),
             Read::Records { collection, page } => Ok(Answer::Records {
