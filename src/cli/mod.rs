@@ -92,7 +92,11 @@ enum Command {
     /// Run many experiments from one file
     #[command(subcommand)]
     Batch(batch::Command),
-    /// Run what is queued
+    /// Run what is queued, or list who does
+    ///
+    /// Takes what is queued in any batch, as far as it has the runner and the labels for it. What a worker that died had in
+    /// hand is queued again by the others: at once on the same machine, after 20 seconds of silence elsewhere, up to three
+    /// tries in all; `batch resume` tries it once more. What runs when it is stopped is queued again.
     Worker(worker::Args),
     /// List experiments
     Ls(ls::Args),
@@ -141,10 +145,11 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
+            Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,

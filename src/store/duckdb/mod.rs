@@ -22,3 +22,4 @@ mod turn;
 mod upsert;
 mod usher;
 mod where_sql;
+mod workers;

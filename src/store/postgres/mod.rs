@@ -27,6 +27,7 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

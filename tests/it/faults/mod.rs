@@ -4,3 +4,4 @@ mod files;
 mod kills;
 mod outages;
 mod proxy;
+mod workers;
