@@ -11,6 +11,7 @@ mod documents;
 mod entries;
 mod error;
 mod experiments;
+mod follow;
 mod json;
 mod list;
 mod orders;
@@ -23,6 +24,7 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::fmt;
 use std::future::Future;
