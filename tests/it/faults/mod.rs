@@ -1,4 +1,5 @@
 //! What happens when something breaks.
 
+mod broken_copies;
 mod files;
 mod kills;
