@@ -13,10 +13,12 @@ use crate::telemetry;
 
 mod analytics;
 mod archive;
+mod backup;
 mod batch;
 mod cancel;
 mod collections;
 mod completions;
+mod copy;
 mod dashboard;
 mod demo;
 mod diff;
@@ -27,6 +29,7 @@ mod export;
 mod index;
 mod keys;
 mod ls;
+mod meter;
 mod note;
 mod output;
 mod published;
@@ -36,6 +39,7 @@ mod rm;
 mod run;
 mod schema;
 mod show;
+mod sync;
 mod tag;
 mod worker;
 
@@ -127,6 +131,18 @@ enum Command {
     Analytics(analytics::Command),
     /// Write experiments to a .csv, .jsonl or .parquet file
     Export(export::Args),
+    /// Copy everything from one profile into another, such as from the embedded file to the servers
+    #[command(after_long_help = copy::HELP)]
+    Copy(copy::Args),
+    /// Write everything to one file
+    #[command(after_long_help = backup::HELP)]
+    Backup(backup::Args),
+    /// Bring everything of a backup back
+    #[command(after_long_help = copy::RESTORE_HELP)]
+    Restore(copy::Restore),
+    /// Bring the reports in step with the experiments, and deliver what waits
+    #[command(after_long_help = sync::HELP)]
+    Sync(sync::Args),
     /// Check every backend and say what to do about those that are down
     Doctor,
     /// Prepare the databases, taking over tables that the published example made
@@ -148,12 +164,15 @@ impl Command {
             Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
+            Command::Copy(args) => args.changes_something(),
+            Command::Restore(args) => args.changes_something(),
+            Command::Sync(args) => args.changes_something(),
             Command::Batch(command) => command.changes_something(),
             Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
-            Command::Export(_) | Command::Doctor | Command::Keys => false,
+            Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Keys => false,
             Command::Render(_) | Command::Completions(_) => false,
         }
     }
@@ -162,6 +181,7 @@ impl Command {
     fn stops_when_told(&self) -> bool {
         match self {
             Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_) => true,
+            Command::Copy(_) | Command::Backup(_) | Command::Restore(_) | Command::Sync(_) => true,
             Command::Docs(command) => command.stops_when_told(),
             _ => false,
         }
@@ -307,6 +327,10 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Collections(command) => collections::run(command, session).await,
         Command::Analytics(command) => analytics::run(command, session).await,
         Command::Export(args) => export::run(args, session).await,
+        Command::Copy(args) => copy::run(args, session, global).await,
+        Command::Backup(args) => backup::run(args, session).await,
+        Command::Restore(args) => copy::restore(args, session, global).await,
+        Command::Sync(args) => sync::run(args, session).await,
         Command::Doctor => doctor::run(session).await,
         Command::Init => schema::init(session).await,
         Command::Migrate => schema::migrate(session).await,
