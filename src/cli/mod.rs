@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Flags, Places, Settings};
+use crate::ops::lab::LONG_PATIENCE;
 use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
@@ -273,7 +274,11 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
         return dashboard::run(settings, &cli.global).await;
     };
     let tidy = command.stops_when_told();
-    let session = Session { lab: Lab::open(settings)?, output, stop: Stop::default() };
+    let mut lab = Lab::open(settings)?;
+    if let Command::Worker(_) = command {
+        lab.patience = LONG_PATIENCE;
+    }
+    let session = Session { lab, output, stop: Stop::default() };
     let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
     session.lab.close().await;
     code

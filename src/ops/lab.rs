@@ -33,6 +33,9 @@ use crate::store::transfer::{DocumentLook, Transfer};
 /// outlive the restart of a server; a person at the keyboard should not wait much longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same where nobody waits: a worker has nothing better to do than to keep what it has.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
 /// Everything an operation may use. Opening it does no I/O: each backend connects at its first use.
 #[derive(Debug)]
 pub struct Lab {
