@@ -13,6 +13,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::filter::{Field, FilterError};
+use crate::domain::worker::check_labels;
 
 pub use environment::{Variables, variables};
 pub use layers::{Flags, Places, load};
@@ -35,6 +36,7 @@ pub struct Settings {
     pub postgres: Postgres,
     pub chroma: Chroma,
     pub simulate: Simulate,
+    pub worker: Worker,
     pub ui: Ui,
     /// Folder where the batch picker looks for `*.toml`.
     pub batches: PathBuf,
@@ -116,6 +118,13 @@ pub struct Simulate {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// What this machine has: its workers take batches that ask for it.
+    pub labels: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ui {
     /// Name of a theme in `assets/themes/`, `auto`, or the path of a theme file.
     pub theme: String,
@@ -172,6 +181,9 @@ impl Settings {
         }
         if self.simulate.delay_ms > 3_600_000 {
             problems.push("`simulate.delay_ms`: must be at most 3600000 (an hour)".to_owned());
+        }
+        if let Err(problem) = check_labels(&self.worker.labels) {
+            problems.push(format!("`worker.labels`: {problem}"));
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems.join("\n"))) }
     }

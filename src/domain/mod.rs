@@ -16,3 +16,4 @@ pub mod survey;
 pub mod table;
 pub mod text;
 pub mod window;
+pub mod worker;

@@ -16,6 +16,7 @@ use crate::domain::performance::ModelSummary;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
+use crate::domain::worker::Worker;
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,7 @@ pub enum Slot {
     Baseline,
     Compare,
     Groups,
+    Workers,
 }
 
 /// Work we ask for.
@@ -100,6 +102,8 @@ pub enum Read {
     /// Several experiments with their curves; those that are gone are left out.
     Runs(Vec<ExperimentId>),
     Groups(GroupsRead),
+    /// Who runs experiments or would.
+    Workers,
 }
 
 /// Ids of the experiments table in its order.
@@ -286,6 +290,7 @@ pub enum Answer {
         curves: Vec<RunCurves>,
     },
     Groups(Groups),
+    Workers(Vec<Worker>),
 }
 
 /// A window of the experiments table, where it stands, and how many rows there are.

@@ -9,7 +9,7 @@ use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::{Query, Terms};
-use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey};
+use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
@@ -72,6 +72,7 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
             Answer::Runs { experiments, curves }
         }
         Read::Groups(read) => groups(lab, read).await?,
+        Read::Workers => Answer::Workers(worker::list(lab).await?),
     })
 }
 

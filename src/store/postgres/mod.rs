@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod experiments;
 mod extension;
+mod follow;
 mod indexes;
 mod json;
 mod list;
@@ -27,6 +28,8 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

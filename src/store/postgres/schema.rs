@@ -32,14 +32,14 @@ impl Part {
     /// The tables that are ours by name.
     fn tables(self) -> &'static [&'static str] {
         match self {
-            Part::Experiments => &["experiments", "batches", "experiment_metrics", "outbox"],
+            Part::Experiments => &["experiments", "batches", "experiment_metrics", "outbox", "workers"],
             Part::Documents => &["document_embeddings", "embedding_models"],
         }
     }
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 4] = [
+static EXPERIMENTS: [Migration; 6] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -55,6 +55,14 @@ static EXPERIMENTS: [Migration; 4] = [
     Migration {
         name: "0005_orders",
         sql: include_str!("../../../assets/migrations/postgres/0005_orders.sql"),
+    },
+    Migration {
+        name: "0007_workers",
+        sql: include_str!("../../../assets/migrations/postgres/0007_workers.sql"),
+    },
+    Migration {
+        name: "0009_followers",
+        sql: include_str!("../../../assets/migrations/postgres/0009_followers.sql"),
     },
 ];
 
@@ -329,7 +337,7 @@ mod tests {
         let foreign = survey(&[], &["document_embeddings"]);
         assert_eq!(foreign.state(&Part::ALL), Ok(SchemaState::Foreign(names(&["document_embeddings"]))));
         assert_eq!(foreign.state(&[Part::Experiments]), Ok(SchemaState::Empty));
-        let experiments = ["0001_experiments", "0002_changes", "0004_windows", "0005_orders"];
+        let experiments: Vec<&str> = EXPERIMENTS.iter().map(|migration| migration.name).collect();
         let without_vector = survey(&experiments, &["experiments"]);
         assert_eq!(without_vector.state(&Part::ALL), Ok(SchemaState::Behind(names(&["0003_documents"]))));
         assert_eq!(without_vector.state(&[Part::Experiments]), Ok(SchemaState::Current));

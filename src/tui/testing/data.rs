@@ -13,6 +13,7 @@ use crate::domain::index::{Nearest, Scan, Why};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
 use crate::domain::window::{Key, Window};
+use crate::domain::worker::Worker;
 use crate::tui::widgets::number::counted;
 use crate::worker::protocol::{
     Answer, BatchFile, Cancel, Command, Event, ExperimentRows, ExperimentsRead, Failure, JobState, JobUpdate,
@@ -40,6 +41,7 @@ pub(crate) struct Data {
     /// Newest first.
     pub runs: Vec<Experiment>,
     pub files: Vec<BatchFile>,
+    pub workers: Vec<Worker>,
     /// Every read fails so.
     pub failure: Option<Failure>,
     /// Filters that contain this are refused.
@@ -182,6 +184,7 @@ impl Data {
                 let curves = ids.iter().map(|id| RunCurves { id: *id, points: points(*id, 1, 30) }).collect();
                 Ok(Answer::Runs { experiments, curves })
             }
+            Read::Workers => Ok(Answer::Workers(self.workers.clone())),
             Read::Groups(read) => Ok(Answer::Groups(self.groups(read.figures.len()))),
             Read::Sql(_) => Ok(Answer::Table {
                 table: crate::domain::table::Table::new(&["a"]),
