@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use pgvector::Vector;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Row, Transaction};
 
 use crate::domain::document::{
     Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents,
@@ -14,6 +14,7 @@ use crate::store::documents::DocumentStore;
 use crate::store::{ErrorKind, Health, Result, StoreError};
 
 use super::copy::{self, Value};
+use super::link::Transaction;
 use super::schema::Part;
 use super::{Pg, json, partition};
 
@@ -233,8 +234,7 @@ async fn stage_and_insert(
 ) -> Result<u64, tokio_postgres::Error> {
     transaction.batch_execute(&format!("SET LOCAL labtop.bulk = 'on'; {STAGING}")).await?;
     // The type's number differs from database to database.
-    let probe = transaction.prepare_typed("SELECT NULL::vector", &[]).await?;
-    let vector = probe.columns().first().map_or(Type::UNKNOWN, |column| column.type_().clone());
+    let vector = transaction.type_named("vector").await?;
     let types = [Type::TEXT, Type::TEXT, vector, Type::TEXT, Type::JSONB, Type::TEXT];
     let rows = documents.iter().map(|document| -> Vec<Value<'_>> {
         vec![

@@ -16,7 +16,7 @@ use crate::store::filter_sql::{self, Compiled, Dialect, SqlValue};
 use crate::store::order_sql::{Order, Reads};
 
 use super::Pg;
-use super::connect::{Reader, Typed};
+use super::reader::{Reader, Typed};
 use super::experiments::typed;
 use super::orders::{self, Look, Statement};
 use super::rows::EXPERIMENT;

@@ -5,3 +5,4 @@ pub mod labtop;
 pub mod samples;
 pub mod servers;
 pub mod terminal;
+pub mod tls;
