@@ -18,8 +18,6 @@ use labtop::domain::window::Window;
 use labtop::store::experiments::{ExperimentQuery, ExperimentStore, Sort};
 use labtop::store::postgres::Pg;
 use labtop::store::schema::Schema;
-use secrecy::SecretString;
-use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 type Failure = Box<dyn Error>;
@@ -57,21 +55,9 @@ async fn connect(server: &Config) -> Result<Client, Failure> {
 }
 
 fn settings(server: &Config) -> Result<config::Postgres, Failure> {
-    let Some(Host::Tcp(host)) = server.get_hosts().first() else {
-        return Err("DATABASE_URL names no host".into());
-    };
-    Ok(config::Postgres {
-        host: host.clone(),
-        port: server.get_ports().first().copied().unwrap_or(5432),
-        database: server.get_dbname().ok_or("no database")?.to_owned(),
-        user: server.get_user().ok_or("DATABASE_URL names no user")?.to_owned(),
-        password: SecretString::from(String::from_utf8(server.get_password().unwrap_or_default().to_vec())?),
-        pool_size: 4,
-        connect_timeout_ms: 5000,
-        statement_timeout_ms: 60_000,
-        ef_search: 100,
-        index_memory_mb: 256,
-    })
+    let known = config::Postgres::from_url(&std::env::var("DATABASE_URL")?)?;
+    let database = server.get_dbname().ok_or("no database")?.to_owned();
+    Ok(config::Postgres { database, pool_size: 4, statement_timeout_ms: 60_000, ..known })
 }
 
 /// labtop makes the tables, plain SQL fills them.

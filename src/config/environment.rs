@@ -4,21 +4,30 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Value};
 
-use super::ConfigError;
 use super::layers::Layer;
+use super::{ConfigError, database_url};
 
 /// Environment variables by name; given from outside so that tests set none.
 pub type Variables = BTreeMap<String, String>;
 
 const PREFIX: &str = "LABTOP__";
 
+/// In seconds.
+const PGCONNECT_TIMEOUT: &str = "PGCONNECT_TIMEOUT";
+
 /// The variables other programs use for the same thing, weakest first; `DATABASE_URL` comes between them and ours.
-const FOREIGN: [(&str, &str); 9] = [
+const FOREIGN: [(&str, &str); 15] = [
     ("PGHOST", "postgres.host"),
     ("PGPORT", "postgres.port"),
     ("PGDATABASE", "postgres.database"),
     ("PGUSER", "postgres.user"),
     ("PGPASSWORD", "postgres.password"),
+    ("PGPASSFILE", "postgres.passfile"),
+    ("PGSSLMODE", "postgres.sslmode"),
+    ("PGSSLROOTCERT", "postgres.sslrootcert"),
+    ("PGCHANNELBINDING", "postgres.channel_binding"),
+    ("PGAPPNAME", "postgres.application_name"),
+    (PGCONNECT_TIMEOUT, "postgres.connect_timeout_ms"),
     ("CHROMA_URL", "chroma.url"),
     ("CHROMA_TENANT", "chroma.tenant"),
     ("CHROMA_DATABASE", "chroma.database"),
@@ -37,12 +46,17 @@ pub(super) fn layers(variables: &Variables, defaults: &Dict) -> Result<Vec<Layer
     let set = |name: &str| variables.get(name).filter(|value| !value.is_empty());
     let mut layers = Vec::new();
     for (name, key) in FOREIGN {
-        if let Some(value) = set(name) {
+        let Some(value) = set(name) else { continue };
+        if name == PGCONNECT_TIMEOUT {
+            let limit = database_url::milliseconds(value)
+                .map_err(|problem| ConfigError(format!("environment {name}: {problem}")))?;
+            layers.push(layer(name, key, &limit.to_string(), defaults)?);
+        } else {
             layers.push(layer(name, key, value, defaults)?);
         }
     }
     if let Some(url) = set("DATABASE_URL") {
-        layers.push(database_url(url)?);
+        layers.push(database_url::layer(url)?);
     }
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         if let Some(rest) = name.strip_prefix(PREFIX) {
@@ -83,45 +97,4 @@ fn find<'a>(values: &'a Dict, key: &str) -> Option<&'a Value> {
         Some((head, rest)) => find(values.get(head)?.as_dict()?, rest),
         None => values.get(key),
     }
-}
-
-/// `postgres://user:password@host:port/database`; what it leaves out keeps its value.
-fn database_url(url: &str) -> Result<Layer, ConfigError> {
-    use tokio_postgres::config::{Host, SslMode};
-    let parsed: tokio_postgres::Config = url.parse().map_err(|error| {
-        ConfigError(format!(
-            "environment DATABASE_URL: {error} (expected postgres://user:password@host:port/database)"
-        ))
-    })?;
-    if parsed.get_ssl_mode() == SslMode::Require {
-        return Err(ConfigError(
-            "environment DATABASE_URL: sslmode=require is not available in this version: use sslmode=prefer or \
-             disable on a trusted network"
-                .to_owned(),
-        ));
-    }
-    let mut values = Dict::new();
-    if let Some(host) = parsed.get_hosts().first() {
-        let host = match host {
-            Host::Tcp(name) => name.clone(),
-            #[cfg(unix)]
-            Host::Unix(path) => path.display().to_string(),
-        };
-        values.insert("host".to_owned(), Value::from(host));
-    }
-    if let Some(port) = parsed.get_ports().first() {
-        values.insert("port".to_owned(), Value::from(*port));
-    }
-    if let Some(database) = parsed.get_dbname() {
-        values.insert("database".to_owned(), Value::from(database));
-    }
-    if let Some(user) = parsed.get_user() {
-        values.insert("user".to_owned(), Value::from(user));
-    }
-    if let Some(password) = parsed.get_password() {
-        let password = String::from_utf8_lossy(password).into_owned();
-        values.insert("password".to_owned(), Value::from(password));
-    }
-    let values = Dict::from([("postgres".to_owned(), Value::from(values))]);
-    Ok(Layer { name: "environment DATABASE_URL".to_owned(), values })
 }

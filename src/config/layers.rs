@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use figment::providers::{Format, Serialized};
 use figment::value::{Dict, Map as FigmentMap, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use serde::de::DeserializeOwned;
 
 use super::environment::{self, Variables};
 use super::{ConfigError, Settings};
@@ -84,6 +85,15 @@ pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Set
     Ok(settings)
 }
 
+/// One section of the built-in defaults with these layers over it.
+pub(super) fn section<T: DeserializeOwned>(name: &str, layers: &[Layer]) -> Result<T, ConfigError> {
+    let mut figment = Figment::new().merge(Layer::parse("the built-in defaults", DEFAULTS)?);
+    for layer in layers {
+        figment = figment.merge(layer.clone());
+    }
+    figment.extract_inner(name).map_err(|error| ConfigError(describe(error)))
+}
+
 /// One source of settings with the name that errors give it.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -142,7 +152,7 @@ impl Format for Toml {
     type Error = toml::de::Error;
     const NAME: &'static str = "TOML";
 
-    fn from_str<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+    fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
         toml::from_str(text)
     }
 }

@@ -1,7 +1,9 @@
 //! Settings and their layers: defaults < user < project < chosen profile < environment < flags.
 
+mod database_url;
 mod environment;
 mod layers;
+mod postgres;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -17,6 +19,7 @@ use crate::domain::worker::check_labels;
 
 pub use environment::{Variables, variables};
 pub use layers::{Flags, Places, load};
+pub use postgres::{ChannelBinding, PUBLISHED_PASSWORD, Pooler, Postgres, SslMode};
 
 /// What is wrong with the settings: one line each, naming file, key and what is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,25 +77,6 @@ pub struct DuckDb {
     pub wait_ms: u64,
     /// Let go of the file after this much idleness, milliseconds.
     pub idle_ms: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Postgres {
-    pub host: String,
-    pub port: u16,
-    pub database: String,
-    pub user: String,
-    pub password: SecretString,
-    /// Connections in the pool.
-    pub pool_size: usize,
-    pub connect_timeout_ms: u64,
-    /// Longest a statement may take, milliseconds.
-    pub statement_timeout_ms: u64,
-    /// Candidates kept while a search goes along an HNSW index.
-    pub ef_search: u32,
-    /// Most memory that the server may take for building an index.
-    pub index_memory_mb: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -166,6 +150,12 @@ impl Settings {
         }
         if self.postgres.port == 0 {
             problems.push("`postgres.port`: must be 1 to 65535".to_owned());
+        }
+        if self.postgres.host.is_empty() {
+            problems.push("`postgres.host`: must name a host, or the folder of a Unix socket".to_owned());
+        }
+        if self.postgres.connect_timeout_ms == 0 {
+            problems.push("`postgres.connect_timeout_ms`: must be at least 1".to_owned());
         }
         if !(1..=100).contains(&self.postgres.pool_size) {
             problems.push("`postgres.pool_size`: must be 1 to 100".to_owned());

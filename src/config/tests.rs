@@ -33,7 +33,7 @@ fn the_published_defaults() {
         ("localhost", 5432, "ml_examples")
     );
     assert_eq!(settings.postgres.user, "ml_user");
-    assert_eq!(settings.postgres.password.expose_secret(), "ml_pass123");
+    assert_eq!((settings.postgres.password.expose_secret(), PUBLISHED_PASSWORD), ("", "ml_pass123"));
     assert_eq!(settings.chroma.url, "http://localhost:8000");
     assert_eq!(settings.duckdb.path, PathBuf::from("./data/duckdb/ml_analytics.duckdb"));
 }
@@ -80,6 +80,32 @@ fn a_password_of_digits_stays_text() {
 }
 
 #[test]
+fn the_variables_of_psql_count_and_a_url_counts_more() {
+    let variables = [
+        ("PGSSLMODE", "verify-ca"),
+        ("PGSSLROOTCERT", "/ca.pem"),
+        ("PGPASSFILE", "/pass"),
+        ("PGCONNECT_TIMEOUT", "7"),
+        ("PGAPPNAME", "night"),
+        ("PGCHANNELBINDING", "disable"),
+        ("PGHOST", "/run/postgresql"),
+    ];
+    let postgres = with(&[], Flags::default(), &variables).unwrap().postgres;
+    assert_eq!((postgres.sslmode, postgres.sslrootcert), (SslMode::VerifyCa, PathBuf::from("/ca.pem")));
+    assert_eq!((postgres.passfile, postgres.connect_timeout_ms), (PathBuf::from("/pass"), 7000));
+    assert_eq!((postgres.application_name.as_str(), postgres.host.as_str()), ("night", "/run/postgresql"));
+    assert_eq!(postgres.channel_binding, ChannelBinding::Disable);
+    let url = ("DATABASE_URL", "postgres://db/x?sslmode=disable");
+    let postgres = with(&[], Flags::default(), &[&variables[..], &[url]].concat()).unwrap().postgres;
+    assert_eq!((postgres.sslmode, postgres.host.as_str()), (SslMode::Disable, "db"));
+    let error = with(&[], Flags::default(), &[("PGSSLMODE", "allow")]).unwrap_err().to_string();
+    assert!(error.starts_with("environment PGSSLMODE: `postgres.sslmode`"), "{error}");
+    assert!(error.contains("`verify-full`"), "{error}");
+    let error = with(&[], Flags::default(), &[("PGCONNECT_TIMEOUT", "x")]).unwrap_err().to_string();
+    assert!(error.starts_with("environment PGCONNECT_TIMEOUT: "), "{error}");
+}
+
+#[test]
 fn unknown_keys_name_file_key_and_what_is_known() {
     let error = with(
         &[("labtop.toml", "[postgres]\nhots = 'x'\n[profiles.mine.ui]\ncolour = 1\n")],
@@ -89,7 +115,7 @@ fn unknown_keys_name_file_key_and_what_is_known() {
     .unwrap_err()
     .to_string();
     assert!(
-        error.contains("labtop.toml: unknown key `postgres.hots` (known here: connect_timeout_ms,"),
+        error.contains("labtop.toml: unknown key `postgres.hots` (known here: application_name,"),
         "{error}"
     );
     assert!(

@@ -12,9 +12,12 @@ use super::jobs::OwnRuns;
 use super::pace::Pace;
 use super::protocol::{Answer, Event, Failure, Read};
 
-/// How often a foreign run on screen is read again: metric points are never announced by the database, since that
-/// would cost every run for the sake of the few that are watched.
+/// How often a foreign run on screen is read again although nothing was told: points of plain SQL are never announced by the
+/// database, since that would cost every run for the sake of the few that are watched. labtop's own come with a heartbeat,
+/// which is.
 const EVERY: Duration = Duration::from_millis(400);
+/// The least time between two readings, however much is told.
+const SELDOM: Duration = Duration::from_millis(60);
 /// Pause after the source of changes failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -43,8 +46,11 @@ pub fn start_of(result: &Result<Answer, Failure>) -> Option<Seen> {
 /// Reads a running experiment of another process again and again, until it ends or the slot is filled anew.
 pub async fn run(shared: &Shared, own: &OwnRuns, pace: &Pace, mut seen: Seen) {
     let id = seen.experiment.id;
+    let mut news = shared.news.subscribe();
     while matches!(seen.experiment.status, Status::Running | Status::Queued) {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(SELDOM).await;
+        // That its time is over is as good as that something was told; the sender lives as long as `shared`.
+        let _ = tokio::time::timeout(EVERY - SELDOM, news.changed()).await;
         if own.contains(id) {
             continue;
         }
@@ -78,6 +84,7 @@ pub async fn changes(shared: &Shared) {
         match source.changed().await {
             Ok(()) => {
                 shared.outside.notify_one();
+                shared.news.send_modify(|count| *count += 1);
                 shared.tell(Event::Changed).await;
             }
             Err(error) => {

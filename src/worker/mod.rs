@@ -59,6 +59,8 @@ struct Shared {
     suspicion: Arc<tokio::sync::Notify>,
     /// Wakes the watch over runs of other processes: they may have begun some.
     outside: Arc<tokio::sync::Notify>,
+    /// Counts the changes of other processes, for whoever follows one of their runs.
+    news: tokio::sync::watch::Sender<u64>,
 }
 
 impl Shared {
@@ -74,8 +76,14 @@ async fn serve(
     events: mpsc::Sender<Event>,
     logs: Option<mpsc::Receiver<LogLine>>,
 ) {
-    let shared =
-        Shared { lab, events, live: Arc::default(), suspicion: Arc::default(), outside: Arc::default() };
+    let shared = Shared {
+        lab,
+        events,
+        live: Arc::default(),
+        suspicion: Arc::default(),
+        outside: Arc::default(),
+        news: tokio::sync::watch::Sender::default(),
+    };
     let background = CancellationToken::new();
     let tasks = TaskTracker::new();
     spawn_background(&shared, &tasks, &background, logs);

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::Error;
 
 use super::Pg;
+use super::link::Transaction;
 
 /// A foreign table and the name it was given.
 pub(super) struct SetAside {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -68,7 +68,7 @@ impl Pg {
         new.over.check().map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         let order = self.look_into(doing, new, told).await?;
         let name = order.name.clone();
-        let client = Object::take(self.writer(Part::Documents, doing).await?);
+        let client = self.writer(Part::Documents, doing).await?.take();
         let asked = client.query_typed("SELECT pg_backend_pid()", &[]);
         let answer = self.within(doing, asked).await?;
         let pid: i32 = match answer.first() {

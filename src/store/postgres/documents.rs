@@ -13,7 +13,7 @@ use crate::domain::index::Nearest;
 use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{ErrorKind, Health, Result, StoreError};
 
-use super::connect::Typed;
+use super::reader::Typed;
 use super::schema::Part;
 use super::{Pg, copy, json, partition};
 

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use crate::domain::experiment::{Experiment, ExperimentId};
@@ -10,6 +9,7 @@ use crate::store::experiments::Entry;
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::copy::{self, Value};
+use super::link::Transaction;
 use super::rows::EXPERIMENT;
 use super::schema::Part;
 use super::{Pg, json};

@@ -13,7 +13,7 @@ use super::copy::Value;
 use super::json;
 use super::rows::{CREATED, EXPERIMENT, values};
 use super::schema::Part;
-use super::{Pg, connect::Typed};
+use super::{Pg, reader::Typed};
 
 #[async_trait]
 impl ExperimentStore for Pg {

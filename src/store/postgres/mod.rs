@@ -16,18 +16,22 @@ mod extension;
 mod follow;
 mod indexes;
 mod json;
+mod link;
 mod list;
 mod nearest;
 mod orders;
 mod outbox;
 mod outline;
 mod partition;
+mod passfile;
 mod queue;
+mod reader;
 mod rows;
 mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transfer;
 mod workers;
 
@@ -36,7 +40,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio::sync::OnceCell;
 
 use crate::config;
@@ -45,7 +49,9 @@ use super::{Backend, ErrorKind, Health, Result, StoreError};
 
 pub use changes::PgChanges;
 
-use connect::Reader;
+use connect::Way;
+use link::{Connection, Unnamed};
+use reader::Reader;
 use schema::Part;
 
 /// A PostgreSQL database; cheap to clone. Making one does no I/O: it connects, and brings an empty or older schema up to
@@ -58,7 +64,9 @@ pub struct Pg {
 struct Shared {
     settings: config::Postgres,
     read_only: bool,
-    pool: OnceCell<Pool>,
+    /// Behind a pooler of transactions.
+    unnamed: Option<Arc<Unnamed>>,
+    pool: OnceCell<(Way, Pool)>,
     /// Set once the tables of experiments are known to be there.
     experiments_ready: OnceCell<()>,
     /// Set once the vector extension and the tables of documents are known to be there.
@@ -79,7 +87,14 @@ impl Pg {
 
     /// `read_only` refuses every write here, by the server too, and migrates nothing.
     pub fn with(settings: &config::Postgres, read_only: bool) -> Arc<Self> {
+        let unnamed = match settings.pooler {
+            config::Pooler::None => None,
+            config::Pooler::Transaction => {
+                Some(Arc::new(Unnamed::new(settings.statement_timeout_ms, read_only)))
+            }
+        };
         let shared = Shared {
+            unnamed,
             settings: settings.clone(),
             read_only,
             pool: OnceCell::new(),
@@ -120,18 +135,35 @@ impl Pg {
         error::told(&self.shared.settings, doing, error)
     }
 
-    async fn pool(&self) -> Result<&Pool> {
-        self.shared
-            .pool
-            .get_or_try_init(|| async { connect::pool(&self.shared.settings, self.shared.read_only) })
-            .await
-            .map_err(|problem| self.error(ErrorKind::Invalid, "connecting", problem.to_string()))
+    /// How the server is reached, and the pool of connections to it.
+    async fn reach(&self, doing: &str) -> Result<&(Way, Pool)> {
+        let shared = &self.shared;
+        let reach = || async {
+            let settings = shared.settings.clone();
+            // Files are read.
+            let way = tokio::task::spawn_blocking(move || Way::find(&settings)).await.map_err(|stopped| {
+                self.error(ErrorKind::Cancelled, doing, "the program is ending").source(stopped)
+            })?;
+            let way = way.map_err(|words| error::finish(doing, words))?;
+            let pool = connect::pool(&way, &shared.settings, shared.read_only)
+                .map_err(|problem| self.error(ErrorKind::Invalid, doing, problem.to_string()))?;
+            Ok((way, pool))
+        };
+        shared.pool.get_or_try_init(reach).await
+    }
+
+    /// What stood in the way of the password file, for whoever is refused for want of a password.
+    fn unheard(&self) -> Option<&str> {
+        self.shared.pool.get()?.0.unheard.as_deref()
     }
 
     /// A connection, whatever the schema.
-    async fn connection(&self, doing: &str) -> Result<Object> {
-        let pool = self.pool().await?;
-        pool.get().await.map_err(|error| error::pool(&self.shared.settings, doing, error))
+    async fn connection(&self, doing: &str) -> Result<Connection> {
+        let (_, pool) = self.reach(doing).await?;
+        match pool.get().await {
+            Ok(object) => Ok(Connection::new(object, self.shared.unnamed.clone())),
+            Err(error) => Err(error::pool(&self.shared.settings, doing, error, self.unheard())),
+        }
     }
 
     /// A connection for reading, whatever the schema.
@@ -146,7 +178,7 @@ impl Pg {
     }
 
     /// A connection for writing to one part of our tables.
-    async fn writer(&self, part: Part, doing: &str) -> Result<Object> {
+    async fn writer(&self, part: Part, doing: &str) -> Result<Connection> {
         self.may_write(doing)?;
         self.ready(part, doing).await?;
         self.connection(doing).await
@@ -161,10 +193,12 @@ impl Pg {
         let doing = "asking PostgreSQL for its version";
         let mut reader = self.bare_reader(doing).await?;
         let asked = Instant::now();
-        let sql = "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'vector')";
+        let sql = "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'vector'), \
+                   current_setting('server_version_num')::int4";
         let row = reader.one(doing, sql, &[]).await?;
         let latency = asked.elapsed();
         let read = |error| self.told(doing, error);
+        self.demand_version(doing, row.try_get(2).map_err(read)?)?;
         let server: String = row.try_get(0).map_err(read)?;
         let server = server.split_whitespace().next().unwrap_or_default();
         let vector: Option<String> = row.try_get(1).map_err(read)?;

@@ -14,8 +14,8 @@ use crate::domain::index::{Nearest, Scan, Why};
 use crate::domain::metadata_filter::{MetadataFilter, Test};
 use crate::store::{ErrorKind, Result};
 
-use super::connect::{Reader, Typed};
 use super::extension::Extension;
+use super::reader::{Reader, Typed};
 use super::schema::Part;
 use super::{Pg, json as clean, partition};
 

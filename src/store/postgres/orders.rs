@@ -16,8 +16,8 @@ use crate::store::Result;
 use crate::store::filter_sql::SqlValue;
 
 use super::Pg;
-use super::connect::Reader;
 use super::experiments::typed;
+use super::reader::Reader;
 use super::schema::Part;
 
 /// A list that changes more often than this is not worth reading whole; and a program that ends sooner has not begun to.
@@ -25,6 +25,12 @@ const CALM: Duration = Duration::from_millis(300);
 
 /// The number of changes so far (see the migration `0005_orders`).
 pub(super) type Stamp = i64;
+
+/// The locks of those who write to the tables that the number counts.
+pub(super) const WRITING: &str = "FROM pg_locks WHERE locktype = 'relation' \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND relation IN ('ml_schema.experiments'::regclass, 'ml_schema.experiment_metrics'::regclass) \
+    AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
 
 /// A statement and its values.
 pub(super) type Statement = (String, Vec<SqlValue>);
@@ -102,11 +108,8 @@ impl Look {
         let row = reader.one(doing, changes, &[]).await?;
         let before: Stamp = pg.value(doing, &row, 0)?;
         // A standby shows changes later than it counts them.
-        let calm = "SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'relation' \
-                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-                    AND relation IN ('ml_schema.experiments'::regclass, 'ml_schema.experiment_metrics'::regclass) \
-                    AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))";
-        let row = reader.one(doing, calm, &[]).await?;
+        let calm = format!("SELECT NOT pg_is_in_recovery() AND NOT EXISTS (SELECT {WRITING})");
+        let row = reader.one(doing, &calm, &[]).await?;
         let is_calm: bool = pg.value(doing, &row, 0)?;
         reader.look(doing).await?;
         let row = reader.one(doing, changes, &[]).await?;

@@ -1,7 +1,9 @@
 //! One partition of `document_embeddings` for each embedding model.
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::Error;
+
+use super::link::Transaction;
 
 /// Vectors up to this dimension fit in a page together with what else a row keeps there, and are stored in it: an exact
 /// scan is then two to three times as fast. Longer ones go out of line.

@@ -4,12 +4,14 @@
 //! experiments all the same, and the documents' part is tried again each time documents are wanted.
 
 use async_trait::async_trait;
-use tokio_postgres::{GenericClient, Transaction};
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::Type;
 
 use crate::store::migrations::{self, Migration, Plan};
 use crate::store::schema::{Schema, SchemaState};
 use crate::store::{ErrorKind, Result, StoreError};
 
+use super::link::Transaction;
 use super::{Pg, error};
 
 /// What the migrations of one part are needed for.
@@ -80,6 +82,8 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS ml_schema.labtop_migrations (na
 /// What a database holds under our names.
 #[derive(Debug, Default)]
 struct Survey {
+    /// Of the server, as it counts: 150004 is 15.4.
+    version: i32,
     schema: bool,
     /// Names and checksums.
     applied: Vec<(String, String)>,
@@ -136,17 +140,23 @@ impl Survey {
 async fn survey(client: &impl GenericClient) -> Result<Survey, tokio_postgres::Error> {
     let ours: Vec<&str> = Part::ALL.iter().flat_map(|part| part.tables()).copied().collect();
     let row = client
-        .query_one(
+        .query_typed_one(
             "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ml_schema'), \
              to_regclass('ml_schema.labtop_migrations') IS NOT NULL, \
              ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('ml_schema') \
-                   AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname = ANY ($1) ORDER BY relname)",
-            &[&ours],
+                   AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname = ANY ($1) ORDER BY relname), \
+             current_setting('server_version_num')::int4",
+            &[(&ours, Type::TEXT_ARRAY)],
         )
         .await?;
-    let mut survey = Survey { schema: row.try_get(0)?, tables: row.try_get(2)?, ..Survey::default() };
+    let mut survey = Survey {
+        version: row.try_get(3)?,
+        schema: row.try_get(0)?,
+        tables: row.try_get(2)?,
+        ..Survey::default()
+    };
     if row.try_get(1)? {
-        for row in client.query("SELECT name, checksum FROM ml_schema.labtop_migrations", &[]).await? {
+        for row in client.query_typed("SELECT name, checksum FROM ml_schema.labtop_migrations", &[]).await? {
             survey.applied.push((row.try_get(0)?, row.try_get(1)?));
         }
     }
@@ -162,7 +172,8 @@ impl Schema for Pg {
     async fn state(&self) -> Result<SchemaState> {
         let doing = "reading the state of the schema";
         let client = self.connection(doing).await?;
-        let survey = self.within(doing, survey(&**client)).await?;
+        let survey = self.within(doing, survey(&*client)).await?;
+        self.demand_version(doing, survey.version)?;
         survey.state(&Part::ALL).map_err(|name| self.edited(doing, &name))
     }
 
@@ -200,8 +211,9 @@ impl Pg {
 
     async fn prepare(&self, part: Part, doing: &str) -> Result<()> {
         let client = self.connection(doing).await?;
-        let survey = self.within(doing, survey(&**client)).await?;
+        let survey = self.within(doing, survey(&*client)).await?;
         drop(client);
+        self.demand_version(doing, survey.version)?;
         if survey.state(&[part]).map_err(|name| self.edited(doing, &name))? == SchemaState::Current {
             return Ok(());
         }
@@ -273,6 +285,14 @@ impl Pg {
         Ok(applied)
     }
 
+    /// An older server lacks what the migrations and statements are made of.
+    pub(super) fn demand_version(&self, doing: &str, version: i32) -> Result<()> {
+        match error::too_old(&self.shared.settings, version) {
+            Some(words) => Err(error::finish(doing, words)),
+            None => Ok(()),
+        }
+    }
+
     fn edited(&self, doing: &str, name: &str) -> StoreError {
         let message = format!("migration {name} was applied with another text than this labtop has");
         self.error(ErrorKind::Conflict, doing, message)
@@ -321,6 +341,7 @@ mod tests {
         };
         let checksum = |name: &str| known(name).map_or(String::new(), Migration::checksum);
         Survey {
+            version: 140_000,
             schema: true,
             applied: applied.iter().map(|&name| (name.to_owned(), checksum(name))).collect(),
             tables: tables.iter().map(|&name| name.to_owned()).collect(),

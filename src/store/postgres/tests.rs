@@ -1,14 +1,12 @@
 //! What only PostgreSQL has to show, on the real server that DATABASE_URL names; the contract suite shows the rest.
 
 use std::future::Future;
-use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres;
 use secrecy::SecretString;
 use serde_json::json;
 use tokio_postgres::NoTls;
-use tokio_postgres::config::Host;
 use uuid::Uuid;
 
 use crate::config;
@@ -33,21 +31,8 @@ fn server() -> Option<config::Postgres> {
         assert!(std::env::var("LABTOP_TEST_SERVERS").is_err(), "DATABASE_URL must name a server");
         return None;
     };
-    let parsed = tokio_postgres::Config::from_str(&url).unwrap();
-    let Some(Host::Tcp(host)) = parsed.get_hosts().first() else { panic!("DATABASE_URL names no host") };
-    let password = String::from_utf8(parsed.get_password().unwrap().to_vec()).unwrap();
-    Some(config::Postgres {
-        host: host.clone(),
-        port: parsed.get_ports()[0],
-        database: parsed.get_dbname().unwrap().to_owned(),
-        user: parsed.get_user().unwrap().to_owned(),
-        password: SecretString::from(password),
-        pool_size: 4,
-        connect_timeout_ms: 5000,
-        statement_timeout_ms: 20_000,
-        ef_search: 100,
-        index_memory_mb: 256,
-    })
+    let server = config::Postgres::from_url(&url).unwrap();
+    Some(config::Postgres { pool_size: 4, statement_timeout_ms: 20_000, ..server })
 }
 
 /// Runs SQL in a database, as somebody else would.
@@ -372,7 +357,8 @@ fn refusals_are_told_in_plain_words() {
         let limited =
             config::Postgres { user: role.clone(), password: SecretString::from("p"), ..settings.clone() };
         let error = ExperimentStore::get(&*Pg::new(&limited), 1).await.unwrap_err();
-        assert!(error.message.contains("may not: permission denied"), "{error}");
+        assert!(error.message.contains("may not: permission denied for database"), "{error}");
+        assert!(error.remedy.unwrap().contains("GRANT CREATE ON DATABASE"));
         sql(&settings, &format!("DROP ROLE {role}")).await;
     });
 }
@@ -382,18 +368,9 @@ fn a_silent_server_is_not_waited_for_for_ever() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let settings = config::Postgres {
-            host: "127.0.0.1".to_owned(),
-            port: listener.local_addr().unwrap().port(),
-            database: "d".to_owned(),
-            user: "u".to_owned(),
-            password: SecretString::from("p"),
-            pool_size: 1,
-            connect_timeout_ms: 100,
-            statement_timeout_ms: 100,
-            ef_search: 100,
-            index_memory_mb: 256,
-        };
+        let port = listener.local_addr().unwrap().port();
+        let server = config::Postgres::from_url(&format!("postgres://u:p@127.0.0.1:{port}/d")).unwrap();
+        let settings = config::Postgres { connect_timeout_ms: 100, statement_timeout_ms: 100, ..server };
         let error = Pg::new(&settings).greet().await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
         assert!(error.message.contains("does not answer"), "{error}");

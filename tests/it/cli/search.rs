@@ -96,7 +96,7 @@ async fn with_documents() -> Option<(Labtop, Vec<(String, String)>, config::Post
         )
     };
     let file = lab.write("d.jsonl", &(0..300).map(line).collect::<String>());
-    let mut variables = servers::variables_of_postgres(&settings);
+    let mut variables = servers::postgres_variables(&settings);
     variables.push(("LABTOP__ROLES__DOCUMENTS".to_owned(), "postgres".to_owned()));
     let added = lab.command().envs(variables.clone()).args(["docs", "add", &file]).output().unwrap();
     assert!(added.status.success(), "{added:?}");
@@ -143,7 +143,7 @@ async fn an_index_is_built_listed_searched_along_and_dropped() {
 async fn ctrl_c_ends_a_build_and_nothing_of_it_is_left() {
     let Some((lab, variables, settings)) = with_documents().await else { return };
     // A build waits for whoever has written to the table and is not done.
-    let other = servers::connect(&settings).await;
+    let other = servers::plainly(&settings).await;
     let writing = "BEGIN; UPDATE ml_schema.document_embeddings SET content = 'x' WHERE document_id = 'd1'";
     other.batch_execute(writing).await.unwrap();
     let mut command = lab.command();
@@ -154,7 +154,7 @@ async fn ctrl_c_ends_a_build_and_nothing_of_it_is_left() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&building), rustix::process::Signal::INT)
         .unwrap();
     // What is left is dropped once the other is done.
-    let look = servers::connect(&settings).await;
+    let look = servers::plainly(&settings).await;
     let cancelled = async {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND state = 'active' \
                    AND datname = current_database()";

@@ -7,3 +7,4 @@ pub mod proxy;
 pub mod samples;
 pub mod servers;
 pub mod terminal;
+pub mod tls;

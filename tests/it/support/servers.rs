@@ -2,13 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
 
 use labtop::config;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio_postgres::NoTls;
-use tokio_postgres::config::Host;
 use uuid::Uuid;
 
 type Farewell = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
@@ -51,35 +49,19 @@ fn unique() -> String {
     format!("test_{}", Uuid::new_v4().simple())
 }
 
-async fn sql(url: String, text: String) {
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    let driving = tokio::spawn(connection);
+async fn sql(server: config::Postgres, text: String) {
+    let client = plainly(&server).await;
     client.batch_execute(&text).await.unwrap();
-    drop(client);
-    driving.await.unwrap().unwrap();
 }
 
 /// An empty PostgreSQL database.
 pub async fn postgres() -> Option<(config::Postgres, Database)> {
     let url = address("DATABASE_URL")?;
-    let parsed = tokio_postgres::Config::from_str(&url).unwrap();
-    let Some(Host::Tcp(host)) = parsed.get_hosts().first() else { panic!("DATABASE_URL names no host") };
-    let password = String::from_utf8(parsed.get_password().unwrap_or_default().to_vec()).unwrap();
+    let server = config::Postgres::from_url(&url).unwrap();
     let name = unique();
-    sql(url.clone(), format!("CREATE DATABASE {name}")).await;
-    let settings = config::Postgres {
-        host: host.clone(),
-        port: parsed.get_ports().first().copied().unwrap_or(5432),
-        database: name.clone(),
-        user: parsed.get_user().unwrap().to_owned(),
-        password: SecretString::from(password),
-        pool_size: 4,
-        connect_timeout_ms: 5000,
-        statement_timeout_ms: 30_000,
-        ef_search: 100,
-        index_memory_mb: 256,
-    };
-    let database = Database::new(move || sql(url, format!("DROP DATABASE {name} WITH (FORCE)")));
+    sql(server.clone(), format!("CREATE DATABASE {name}")).await;
+    let settings = config::Postgres { database: name.clone(), pool_size: 4, ..server.clone() };
+    let database = Database::new(move || sql(server, format!("DROP DATABASE {name} WITH (FORCE)")));
     Some((settings, database))
 }
 
@@ -115,18 +97,18 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
     Some((settings, database))
 }
 
-/// A connection of the test's own.
-pub async fn connect(settings: &config::Postgres) -> tokio_postgres::Client {
-    let config::Postgres { host, port, database, user, password, .. } = settings;
-    let mut config = tokio_postgres::Config::new();
-    config.host(host).port(*port).dbname(database).user(user).password(password.expose_secret());
-    let (client, connection) = config.connect(NoTls).await.unwrap();
+/// A connection of somebody else's, for plain SQL; it ends when it is dropped.
+pub async fn plainly(settings: &config::Postgres) -> tokio_postgres::Client {
+    let mut server = tokio_postgres::Config::new();
+    server.host(&settings.host).port(settings.port).dbname(&settings.database).user(&settings.user);
+    server.password(settings.password.expose_secret());
+    let (client, connection) = server.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// The environment that says where this database is.
-pub fn variables_of_postgres(pg: &config::Postgres) -> Vec<(String, String)> {
+/// The environment that says where that database is.
+pub fn postgres_variables(pg: &config::Postgres) -> Vec<(String, String)> {
     let postgres = [
         ("HOST", pg.host.clone()),
         ("PORT", pg.port.to_string()),
@@ -139,7 +121,7 @@ pub fn variables_of_postgres(pg: &config::Postgres) -> Vec<(String, String)> {
 
 /// The environment that makes the program use these databases.
 pub fn variables(pg: &config::Postgres, chroma: &config::Chroma) -> Vec<(String, String)> {
-    let mut variables = variables_of_postgres(pg);
+    let mut variables = postgres_variables(pg);
     variables.push(("LABTOP__CHROMA__URL".to_owned(), chroma.url.clone()));
     variables.push(("LABTOP__CHROMA__DATABASE".to_owned(), chroma.database.clone()));
     variables.push(("LABTOP__PROFILE".to_owned(), "servers".to_owned()));

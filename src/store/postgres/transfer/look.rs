@@ -13,8 +13,8 @@ use crate::store::Result;
 use crate::store::outbox::Delivery;
 use crate::store::transfer::{Identity, Sizes, Which, WholeRun};
 
-use super::super::connect::Reader;
 use super::super::queue::counted;
+use super::super::reader::Reader;
 use super::super::rows::EXPERIMENT;
 use super::{DOING, Pg};
 

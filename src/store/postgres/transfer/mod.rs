@@ -17,7 +17,7 @@ use crate::store::Result;
 use crate::store::outbox::Delivery;
 use crate::store::transfer::{DocumentLook, Identity, Look, Sizes, Transfer, Which, WholeRun};
 
-use super::connect::Reader;
+use super::reader::Reader;
 use super::schema::Part;
 use super::{Pg, json};
 

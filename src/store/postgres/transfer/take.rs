@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use crate::store::transfer::{WholeRun, may_replace};
 
 use super::super::copy::{self, Value};
 use super::super::entries::{POINT_COLUMNS, POINT_TYPES};
+use super::super::link::Transaction;
 use super::super::schema::Part;
 use super::{Pg, json};
 
@@ -45,9 +45,6 @@ const COLUMNS: [(&str, Type); 26] = [
     ("archived_at", Type::TIMESTAMPTZ),
     ("error", Type::TEXT),
 ];
-
-const BATCH: [Type; 7] =
-    [Type::BOOL, Type::INT8, Type::UUID, Type::TEXT, Type::JSONB, Type::INT4, Type::TIMESTAMPTZ];
 
 /// The sequence of a table's ids: a table that was there before ours may have its usual name.
 fn ids_of(table: &str) -> String {
@@ -112,14 +109,14 @@ impl Pg {
             // An id that is asked for and not free is made anew, as one that is not asked for.
             let sql = format!(
                 "INSERT INTO ml_schema.batches (id, key, name, spec, parallel, created_at) \
-                 SELECT CASE WHEN $1 AND NOT EXISTS (SELECT FROM ml_schema.batches WHERE id = $2) THEN $2 \
-                             ELSE nextval({}) END, $3, $4, $5, $6, $7 \
+                 SELECT CASE WHEN $1::bool AND NOT EXISTS (SELECT FROM ml_schema.batches WHERE id = $2) THEN $2::bigint \
+                             ELSE nextval({}) END, $3::uuid, $4::text, $5::jsonb, $6::int, $7::timestamptz \
                  WHERE NOT EXISTS (SELECT FROM ml_schema.batches WHERE key = $3)",
                 ids_of("batches")
             );
             let (name, spec) = (json::text(&batch.name), json::object(&batch.spec));
             let parallel = i32::try_from(batch.parallel).unwrap_or(i32::MAX).max(1);
-            let statement = transaction.prepare_typed_cached(&sql, &BATCH).await.map_err(told)?;
+            let statement = transaction.prepare_cached(&sql).await.map_err(told)?;
             taken += transaction
                 .execute(
                     &statement,
