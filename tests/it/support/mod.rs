@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod labtop;
+pub mod proxy;
 pub mod samples;
 pub mod servers;
 pub mod terminal;
