@@ -1,6 +1,6 @@
 //! `labtop worker`: runs what is queued.
 
-use crate::ops::batch;
+use crate::ops::{batch, delivery};
 
 use super::error::CliError;
 use super::published::Printer;
@@ -17,6 +17,15 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    // Also while nothing is queued: others may have left something for a collection store that was down.
+    let printer = Printer::new(&session.output, true);
+    tokio::select! {
+        outcome = take(args, session) => outcome,
+        () = delivery::keep_delivering(&session.lab, &printer) => Ok(0),
+    }
+}
+
+async fn take(args: Args, session: &Session) -> Outcome {
     let mut changes = session.lab.changes();
     loop {
         let printer = Printer::new(&session.output, args.parallel > 1);
@@ -32,7 +41,10 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
             return Ok(0);
         }
         tokio::select! {
-            changed = changes.changed() => changed.map_err(crate::ops::OpsError::from)?,
+            changed = changes.changed() => {
+                changed.map_err(crate::ops::OpsError::from)?;
+                delivery::look_again(&session.lab);
+            }
             () = session.stop.stopped() => return Err(CliError::Interrupted),
         }
     }

@@ -13,12 +13,14 @@ pub type Variables = BTreeMap<String, String>;
 const PREFIX: &str = "LABTOP__";
 
 /// The variables other programs use for the same thing, weakest first; `DATABASE_URL` comes between them and ours.
-const FOREIGN: [(&str, &str); 9] = [
+const FOREIGN: [(&str, &str); 11] = [
     ("PGHOST", "postgres.host"),
     ("PGPORT", "postgres.port"),
     ("PGDATABASE", "postgres.database"),
     ("PGUSER", "postgres.user"),
     ("PGPASSWORD", "postgres.password"),
+    ("CHROMA_HOST", "chroma.url"),
+    ("CHROMA_ENDPOINT", "chroma.url"),
     ("CHROMA_URL", "chroma.url"),
     ("CHROMA_TENANT", "chroma.tenant"),
     ("CHROMA_DATABASE", "chroma.database"),
@@ -38,7 +40,8 @@ pub(super) fn layers(variables: &Variables, defaults: &Dict) -> Result<Vec<Layer
     let mut layers = Vec::new();
     for (name, key) in FOREIGN {
         if let Some(value) = set(name) {
-            layers.push(layer(name, key, value, defaults)?);
+            let value = if key == "chroma.url" { chroma_url(value) } else { value.to_owned() };
+            layers.push(layer(name, key, &value, defaults)?);
         }
     }
     if let Some(url) = set("DATABASE_URL") {
@@ -46,11 +49,31 @@ pub(super) fn layers(variables: &Variables, defaults: &Dict) -> Result<Vec<Layer
     }
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         if let Some(rest) = name.strip_prefix(PREFIX) {
-            let key = rest.to_lowercase().replace("__", ".");
+            let mut key = rest.to_lowercase().replace("__", ".");
+            // No header has a name with an underscore, and no variable one with a hyphen.
+            if let Some(header) = key.strip_prefix("chroma.headers.") {
+                key = format!("chroma.headers.{}", header.replace('_', "-"));
+            }
             layers.push(layer(name, &key, value, defaults)?);
         }
     }
     Ok(layers)
+}
+
+/// An address as Chroma's own clients take it: without a scheme it is a server of one's own where it is this machine or
+/// names a port, and else the Cloud's.
+fn chroma_url(text: &str) -> String {
+    let text = text.trim();
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if text.contains("://") {
+        text.to_owned()
+    } else if !port.is_empty() {
+        format!("http://{text}")
+    } else if host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok() {
+        format!("http://{host}:8000")
+    } else {
+        format!("https://{host}")
+    }
 }
 
 fn layer(name: &str, key: &str, text: &str, defaults: &Dict) -> Result<Layer, ConfigError> {
@@ -124,4 +147,22 @@ fn database_url(url: &str) -> Result<Layer, ConfigError> {
     }
     let values = Dict::from([("postgres".to_owned(), Value::from(values))]);
     Ok(Layer { name: "environment DATABASE_URL".to_owned(), values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chromas_own_way_of_naming_a_host_is_understood() {
+        for (said, meant) in [
+            ("api.trychroma.com", "https://api.trychroma.com"),
+            ("localhost", "http://localhost:8000"),
+            ("10.0.0.7", "http://10.0.0.7:8000"),
+            ("chroma.internal:9000", "http://chroma.internal:9000"),
+            ("https://lab.example.org/chroma", "https://lab.example.org/chroma"),
+        ] {
+            assert_eq!(chroma_url(said), meant);
+        }
+    }
 }

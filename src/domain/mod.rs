@@ -8,6 +8,7 @@ pub mod document;
 pub mod experiment;
 pub mod filter;
 pub mod metric;
+pub mod outbox;
 pub mod performance;
 pub mod spelling;
 pub mod survey;

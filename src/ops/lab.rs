@@ -13,9 +13,11 @@ use super::read_only::ReadOnlyCollections;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
 use crate::domain::experiment::Experiment;
+use crate::domain::performance::PerformanceRow;
 use crate::embed::{BuiltIn, Embedder};
 use crate::store::changes::Changes;
 use crate::store::chroma::Chroma;
+use crate::store::chroma::schema::ChromaSchema;
 use crate::store::collections::CollectionStore;
 use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
@@ -51,6 +53,7 @@ pub struct Lab {
     /// Where runs that go on side by side hand over what they add.
     pub(super) entries: Gather<Entry, Option<Experiment>>,
     pub(super) records: Gather<NewDelivery, ()>,
+    pub(super) performance: Gather<PerformanceRow, ()>,
     place: OnceLock<Place>,
 }
 
@@ -94,18 +97,22 @@ impl Lab {
             TableBackend::DuckDb => Arc::new(duckdb::documents::Documents::new(engine.clone())),
             TableBackend::Postgres => pg.clone(),
         };
+        let chroma = Chroma::new(&settings.chroma);
         let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
             CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
             CollectionBackend::Chroma if settings.read_only => {
-                Arc::new(ReadOnlyCollections::new(Chroma::new(&settings.chroma)))
+                Arc::new(ReadOnlyCollections::new(chroma.clone()))
             }
-            CollectionBackend::Chroma => Chroma::new(&settings.chroma),
+            CollectionBackend::Chroma => chroma.clone(),
         };
         // The analytics live in the DuckDB file whatever the roles.
         let mut schemas: Vec<Arc<dyn Schema>> =
             vec![Arc::new(duckdb::schema::FileSchema::new(engine.clone()))];
         if [settings.roles.experiments, settings.roles.documents].contains(&TableBackend::Postgres) {
             schemas.push(pg.clone());
+        }
+        if settings.roles.collections == CollectionBackend::Chroma {
+            schemas.push(Arc::new(ChromaSchema::new(chroma)));
         }
         let watch = match settings.roles.experiments {
             TableBackend::DuckDb => Watch::File(engine.clone()),
@@ -146,6 +153,7 @@ impl Lab {
         };
         let entries = gather_entries(experiments.clone());
         let records = gather_records(collections.clone(), embedder.clone());
+        let performance = gather_performance(analytics.clone());
         Lab {
             settings,
             experiments,
@@ -163,6 +171,7 @@ impl Lab {
             presence: Presence::of_user(),
             entries,
             records,
+            performance,
             place: OnceLock::new(),
         }
     }
@@ -192,6 +201,17 @@ fn gather_entries(store: Arc<dyn ExperimentStore>) -> Gather<Entry, Option<Exper
     Gather::new(Box::new(move |entries: Vec<Entry>| {
         let store = store.clone();
         async move { store.commit(&entries).await }.boxed()
+    }))
+}
+
+fn gather_performance(analytics: Analytics) -> Gather<PerformanceRow, ()> {
+    Gather::new(Box::new(move |rows: Vec<PerformanceRow>| {
+        let analytics = analytics.clone();
+        async move {
+            analytics.put(&rows).await?;
+            Ok(rows.iter().map(|_| Ok(())).collect())
+        }
+        .boxed()
     }))
 }
 

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use crate::domain::experiment::{Experiment, Status};
 use crate::domain::metric::MetricPoint;
 
+use crate::ops::delivery;
+
 use super::Shared;
 use super::jobs::OwnRuns;
 use super::pace::Pace;
@@ -78,6 +80,7 @@ pub async fn changes(shared: &Shared) {
         match source.changed().await {
             Ok(()) => {
                 shared.outside.notify_one();
+                delivery::look_again(&shared.lab);
                 shared.tell(Event::Changed).await;
             }
             Err(error) => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::domain::batch::{Batch, BatchId, Counts};
 use crate::domain::experiment::{Experiment, Status};
-use crate::ops::delivery::deliver_in_passing;
+use crate::ops::delivery;
 use crate::ops::gather::Gather;
 use crate::ops::workflow::{self, Pace};
 use crate::ops::{Lab, News, OpsError, Result, Stop, Watcher};
@@ -65,7 +65,7 @@ impl<'a> Crew<'a> {
     /// Works until the queue is empty or somebody stops it; says how many runs ended.
     pub(super) async fn work(self, parallel: u32) -> Result<u64> {
         let lanes = join_all((0..parallel.max(1)).map(|_| self.lane()));
-        tokio::join!(lanes, deliver_in_passing(self.lab, self.watcher));
+        delivery::beside(self.lab, self.watcher, self.stop, lanes).await;
         match self.broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(self.ended.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -163,5 +163,6 @@ fn pace(lab: &Lab, batch: &Batch) -> Pace {
             .and_then(|steps| u32::try_from(steps).ok())
             .unwrap_or(lab.settings.simulate.steps),
         delay_ms: said("delay_ms").unwrap_or(lab.settings.simulate.delay_ms),
+        alone: false,
     }
 }

@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
-use super::delivery::{self, Arrival};
+use super::delivery::{self, Arrival, Expected};
 use super::{Lab, News, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
-use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
+use crate::domain::experiment::{Experiment, ExperimentId, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::PerformanceRow;
 use crate::runner::{self, Job, RunError};
@@ -38,6 +38,8 @@ pub(crate) struct Pace {
     pub steps: u32,
     /// Pause after each of them, milliseconds.
     pub delay_ms: u64,
+    /// No other run waits for its turn: the documents may arrive before the end is told.
+    pub alone: bool,
 }
 
 /// Takes an experiment that is `running` in this process to its end, and gives it back as it was stored.
@@ -56,14 +58,24 @@ pub(crate) async fn execute(
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
         Ran::Ended(outcome, course, rest) => {
             let finished = preview(&experiment, &outcome);
-            let mut postponed = false;
+            let mut documents = None;
             if outcome.status == Status::Completed {
-                postponed = put_documents(lab, &finished, &course, watcher).await;
+                documents = make_documents(lab, &finished, &course, watcher).await;
+                if !delivery::goes_by_outbox(lab)
+                    && let Some(documents) = documents.take()
+                {
+                    put_documents(lab, finished.id, documents, watcher).await;
+                }
                 put_performance(lab, &finished, watcher).await;
             }
-            let finished = finish(lab, &experiment, outcome, rest, watcher).await?;
-            if !postponed {
-                delivery::deliver_in_passing(lab, watcher).await;
+            let (id, attempt) = (experiment.id, experiment.attempt);
+            let expected = (pace.alone && documents.is_some()).then(|| delivery::expect(lab, id));
+            let mut entry = Entry { id, attempt, points: rest, outcome: Some(outcome), documents };
+            let finished = finish(lab, &experiment, &mut entry, watcher).await?;
+            if is_ours(&finished, &entry)
+                && let Some(documents) = &entry.documents
+            {
+                await_documents(lab, id, documents, expected, watcher).await;
             }
             finished
         }
@@ -149,32 +161,58 @@ fn preview(experiment: &Experiment, outcome: &Outcome) -> Experiment {
     }
 }
 
-/// Puts the run's documents into its collection, and tells how that went. True when they wait in the outbox.
-async fn put_documents(lab: &Lab, finished: &Experiment, course: &Course, watcher: &dyn Watcher) -> bool {
-    let id = finished.id;
+/// The run's documents, on their way to its collection. None, and told, when they cannot be embedded.
+async fn make_documents(
+    lab: &Lab,
+    finished: &Experiment,
+    course: &Course,
+    watcher: &dyn Watcher,
+) -> Option<NewDelivery> {
     let collection = collection_name(&finished.model_type, &finished.dataset);
-    let warn = |why: String| {
-        let text = format!("The documents of experiment {id} were not stored. {why}");
-        watcher.saw(News::Warning { id: Some(id), text });
-    };
-    let records = match papers::records(lab.embedder.as_ref(), finished, course).await {
-        Ok(records) => records,
+    match papers::records(lab.embedder.as_ref(), finished, course).await {
+        Ok(records) => Some(NewDelivery { collection, records, experiment: Some(finished.id) }),
         Err(error) => {
-            warn(error.to_string());
-            return false;
+            warn_of_documents(finished.id, &error, watcher);
+            None
         }
-    };
-    let count = records.len() as u64;
-    let sent = delivery::send(lab, NewDelivery { collection: collection.clone(), records }).await;
-    match sent {
-        Ok(Arrival::Stored) => watcher.saw(News::Documents { id, collection, count }),
-        Ok(Arrival::Postponed(why)) => {
-            watcher.saw(News::Postponed { id, collection, count, why });
-            return true;
-        }
-        Ok(Arrival::Refused(error)) | Err(error) => warn(error.to_string()),
     }
-    false
+}
+
+/// Puts documents into a collection of our own file, and tells how that went.
+async fn put_documents(lab: &Lab, id: ExperimentId, documents: NewDelivery, watcher: &dyn Watcher) {
+    let (collection, count) = (documents.collection.clone(), documents.records.len() as u64);
+    match delivery::send(lab, documents).await {
+        Ok(arrival) => tell_arrival(id, collection, count, arrival, watcher),
+        Err(error) => warn_of_documents(id, &error, watcher),
+    }
+}
+
+/// Sees that documents in the outbox are delivered, and tells how that went when there is time for it: else those who
+/// deliver them tell.
+async fn await_documents(
+    lab: &Lab,
+    id: ExperimentId,
+    documents: &NewDelivery,
+    expected: Option<Expected>,
+    watcher: &dyn Watcher,
+) {
+    delivery::look_again(lab);
+    let Some(expected) = expected else { return };
+    let arrival = delivery::arrival(lab, id, expected).await;
+    tell_arrival(id, documents.collection.clone(), documents.records.len() as u64, arrival, watcher);
+}
+
+fn tell_arrival(id: ExperimentId, collection: String, count: u64, arrival: Arrival, watcher: &dyn Watcher) {
+    match arrival {
+        Arrival::Stored => watcher.saw(News::Documents { id, collection, count }),
+        Arrival::Postponed(why) => watcher.saw(News::Postponed { id, collection, count, why }),
+        Arrival::Refused(error) => warn_of_documents(id, &error, watcher),
+    }
+}
+
+fn warn_of_documents(id: ExperimentId, why: &dyn std::error::Error, watcher: &dyn Watcher) {
+    let text = format!("The documents of experiment {id} were not stored. {why}");
+    watcher.saw(News::Warning { id: Some(id), text });
 }
 
 /// Puts the performance row where the store does not write it by itself. What fails here is made up for by the next
@@ -184,7 +222,7 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
         return;
     }
     let Some(row) = PerformanceRow::of(finished) else { return };
-    if let Err(error) = lab.analytics.put(&[row]).await {
+    if let Err(error) = lab.performance.put(row).await {
         let id = Some(finished.id);
         let text =
             format!("The performance of experiment {} is not in the analytics yet. {error}", finished.id);
@@ -192,18 +230,23 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
     }
 }
 
-/// Commits the result with the last points: it is the one thing that must not be lost. Points that the store refuses
-/// are told as lost, and the result is stored without them.
+/// Commits the result with the last points and the documents: it is the one thing that must not be lost. What the store
+/// refuses of the others is told as lost, and the result is stored without it.
 async fn finish(
     lab: &Lab,
     experiment: &Experiment,
-    outcome: Outcome,
-    points: Vec<MetricPoint>,
+    entry: &mut Entry,
     watcher: &dyn Watcher,
 ) -> Result<Experiment> {
     let id = experiment.id;
-    let mut entry = Entry { id, attempt: experiment.attempt, points, outcome: Some(outcome) };
-    let mut stored = put_end(lab, &entry, watcher).await;
+    let mut stored = put_end(lab, entry, watcher).await;
+    if let Err(error) = &stored
+        && !error.is_transient()
+        && entry.documents.take().is_some()
+    {
+        warn_of_documents(id, error, watcher);
+        stored = put_end(lab, entry, watcher).await;
+    }
     if let Err(error) = &stored
         && !error.is_transient()
         && !entry.points.is_empty()
@@ -211,14 +254,14 @@ async fn finish(
         let lost = std::mem::take(&mut entry.points).len();
         let text = format!("{lost} points of experiment {id} were not stored. {error}");
         watcher.saw(News::Warning { id: Some(id), text });
-        stored = put_end(lab, &entry, watcher).await;
+        stored = put_end(lab, entry, watcher).await;
     }
     let stored = stored.map_err(|error| error.doing(format!("storing the result of experiment {id}")))?;
-    if !is_ours(&stored, &entry) {
+    if !is_ours(&stored, entry) {
         return overtaken(lab, experiment, watcher).await;
     }
     if !entry.points.is_empty() {
-        watcher.saw(News::Points { id, points: entry.points });
+        watcher.saw(News::Points { id, points: entry.points.clone() });
     }
     Ok(stored)
 }

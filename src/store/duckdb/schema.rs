@@ -22,8 +22,12 @@ macro_rules! migration {
     };
 }
 
-static MIGRATIONS: [Migration; 3] =
-    [migration!("0001_lab"), migration!("0002_analytics"), migration!("0003_search")];
+static MIGRATIONS: [Migration; 4] = [
+    migration!("0001_lab"),
+    migration!("0002_analytics"),
+    migration!("0003_search"),
+    migration!("0005_deliveries"),
+];
 
 const DOING: &str = "preparing the DuckDB file";
 /// Where the published script's own table waits while ours is made.
