@@ -42,6 +42,7 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             let state = delivery::state(lab).await?;
             match (state.waiting, state.refused) {
                 (0, 0) => output.note("Nothing waits: everything was delivered."),
+                (waiting, 0) => output.note(&format!("{waiting} wait until their collection store can be asked.")),
                 (waiting, refused) => output.note(&format!(
                     "{waiting} wait and {refused} were refused: `labtop outbox retry` has the refused ones tried again, \
                      `labtop outbox rm ID` drops one."

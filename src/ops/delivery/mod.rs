@@ -39,7 +39,7 @@ use crate::store::{ErrorKind, StoreError};
 const MOMENT: Duration = Duration::from_secs(2);
 /// Pauses between tries while the collection store is down: doubled up to the longest.
 const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Until collections are looked at again that another process delivers to, or that failed by themselves.
 const LATER: Duration = Duration::from_secs(5);
 /// What a collection of run documents says about itself.
