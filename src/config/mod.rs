@@ -1,6 +1,7 @@
 //! Settings and their layers: defaults < user < project < chosen profile < environment < flags.
 
 mod environment;
+mod explain;
 mod layers;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::filter::{Field, FilterError};
 
 pub use environment::{Variables, variables};
+pub use explain::{Setting, explain};
 pub use layers::{Flags, Places, load};
 
 /// What is wrong with the settings: one line each, naming file, key and what is accepted.
@@ -35,6 +37,8 @@ pub struct Settings {
     pub postgres: Postgres,
     pub chroma: Chroma,
     pub simulate: Simulate,
+    pub log: Log,
+    pub metrics: Metrics,
     pub ui: Ui,
     /// Folder where the batch picker looks for `*.toml`.
     pub batches: PathBuf,
@@ -112,6 +116,34 @@ pub struct Simulate {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, module by module, in the words of `LABTOP_LOG`.
+    pub level: String,
+    /// None when empty.
+    pub file: PathBuf,
+    pub format: LogFormat,
+    /// Size beyond which the file is put aside, megabytes.
+    pub max_mb: u64,
+    /// Files put aside that are kept.
+    pub keep: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Host and port, or a port; none when empty.
+    pub addr: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ui {
     /// Name of a theme in `assets/themes/`, `auto`, or the path of a theme file.
     pub theme: String,
@@ -162,6 +194,12 @@ impl Settings {
         }
         if self.simulate.delay_ms > 3_600_000 {
             problems.push("`simulate.delay_ms`: must be at most 3600000 (an hour)".to_owned());
+        }
+        if !(1..=10_000).contains(&self.log.max_mb) {
+            problems.push("`log.max_mb`: must be 1 to 10000".to_owned());
+        }
+        if self.log.keep > 100 {
+            problems.push("`log.keep`: must be at most 100".to_owned());
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems.join("\n"))) }
     }

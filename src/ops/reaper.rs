@@ -1,11 +1,12 @@
 //! The reaper: runs whose process died are marked `interrupted`, so that they can be resumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::presence::Life;
 use super::{Lab, Result};
 use crate::domain::experiment::Experiment;
+use crate::store::StoreError;
 use crate::store::queue::UnderWay;
 
 /// A running experiment's worker says that often that it lives.
@@ -35,6 +36,35 @@ impl Others {
     }
 }
 
+/// Why the worker of a run counts as dead; none while it lives.
+fn cause_of_death(lab: &Lab, run: &UnderWay) -> Option<&'static str> {
+    match lab.presence.life(&run.worker) {
+        Life::Dead => Some("the process that ran it ended"),
+        Life::Elsewhere if run.silent >= LEASE => {
+            Some("nothing was heard any more of the process that ran it")
+        }
+        Life::Alive | Life::Elsewhere => None,
+    }
+}
+
+/// What runs, and what only seems to.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Runs of workers that are alive, and how many workers have them.
+    pub alive: u64,
+    pub workers: u64,
+    pub dead: Vec<UnderWay>,
+}
+
+/// Looks and changes nothing.
+pub async fn survey(lab: &Lab) -> Result<Survey, StoreError> {
+    let under_way = lab.queue.under_way().await?;
+    let (dead, alive): (Vec<_>, Vec<_>) =
+        under_way.into_iter().partition(|run| cause_of_death(lab, run).is_some());
+    let workers: BTreeSet<&str> = alive.iter().map(|run| run.worker.as_str()).collect();
+    Ok(Survey { alive: alive.len() as u64, workers: workers.len() as u64, dead })
+}
+
 /// Marks what dead workers ran; says what, and what runs elsewhere. Read-only mode leaves that to others.
 pub async fn reap(lab: &Lab) -> Result<(Vec<Experiment>, Others)> {
     if lab.settings.read_only {
@@ -46,12 +76,9 @@ pub async fn reap(lab: &Lab) -> Result<(Vec<Experiment>, Others)> {
     let mut dead: BTreeMap<&'static str, Vec<UnderWay>> = BTreeMap::new();
     let mut alive = Vec::new();
     for run in others {
-        match lab.presence.life(&run.worker) {
-            Life::Dead => dead.entry("the process that ran it ended").or_default().push(run),
-            Life::Elsewhere if run.silent >= LEASE => {
-                dead.entry("nothing was heard any more of the process that ran it").or_default().push(run);
-            }
-            Life::Alive | Life::Elsewhere => alive.push(run),
+        match cause_of_death(lab, &run) {
+            Some(why) => dead.entry(why).or_default().push(run),
+            None => alive.push(run),
         }
     }
     let mut interrupted = Vec::new();

@@ -3,6 +3,7 @@
 mod client;
 mod collections;
 mod error;
+mod inspect;
 #[cfg(test)]
 mod tests;
 mod upsert;

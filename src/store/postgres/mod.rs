@@ -11,6 +11,7 @@ mod documents;
 mod entries;
 mod error;
 mod experiments;
+mod inspect;
 mod json;
 mod list;
 mod orders;

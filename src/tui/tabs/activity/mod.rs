@@ -108,10 +108,8 @@ impl Tab for Activity {
     fn hear(&mut self, event: &Event, cx: &mut Context<'_>) {
         match event {
             Event::Job(update) => self.jobs.hear(update, cx.now),
-            Event::Health(health) => {
-                self.latencies.add(health);
-                self.health.clone_from(health);
-            }
+            Event::Health(health) => self.health.clone_from(health),
+            Event::Timings(timings) => self.latencies = Latencies::of(timings),
             Event::Log(line) => {
                 if self.log.len() >= LOG_LINES {
                     self.log.pop_front();
@@ -134,9 +132,8 @@ impl Tab for Activity {
     fn hints(&self) -> &'static [Action] {
         match self.focus {
             Focus::Jobs => &[Action::Cancel, Action::NextPane, Action::Down, Action::Palette],
-            Focus::Health | Focus::Log => {
-                &[Action::NextPane, Action::Down, Action::Bottom, Action::Copy, Action::Palette]
-            }
+            Focus::Health => &[Action::TryNow, Action::NextPane, Action::Down, Action::Copy, Action::Palette],
+            Focus::Log => &[Action::NextPane, Action::Down, Action::Bottom, Action::Copy, Action::Palette],
         }
     }
 
