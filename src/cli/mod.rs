@@ -28,6 +28,7 @@ mod docs;
 mod doctor;
 mod error;
 mod export;
+mod index;
 mod keys;
 mod ls;
 mod note;
@@ -98,7 +99,11 @@ enum Command {
     /// Run many experiments from one file
     #[command(subcommand)]
     Batch(batch::Command),
-    /// Run what is queued
+    /// Run what is queued, or list who does
+    ///
+    /// Takes what is queued in any batch, as far as it has the runner and the labels for it. What a worker that died had in
+    /// hand is queued again by the others: at once on the same machine, after 20 seconds of silence elsewhere, up to three
+    /// tries in all; `batch resume` tries it once more. What runs when it is stopped is queued again.
     Worker(worker::Args),
     /// List experiments
     Ls(ls::Args),
@@ -150,10 +155,11 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
             Command::Batch(command) => command.changes_something(),
+            Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
@@ -164,7 +170,11 @@ impl Command {
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_))
+        match self {
+            Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_) => true,
+            Command::Docs(command) => command.stops_when_told(),
+            _ => false,
+        }
     }
 }
 

@@ -149,26 +149,36 @@ async fn outbox(lab: &Lab) -> Check {
 async fn workers(lab: &Lab) -> Check {
     let check = "workers";
     let finding = match reaper::survey(lab).await {
-        Ok(survey) if survey.dead.is_empty() => {
+        Ok(survey) if survey.dead.is_empty() && survey.lost.is_empty() => {
             let (runs, workers) = (counted(survey.alive, "run"), counted(survey.workers, "worker"));
-            Finding::ok(check, format!("{runs} under way on {workers}, all of them alive"))
+            Finding::ok(check, format!("{workers} alive, {runs} under way"))
+        }
+        Ok(survey) if survey.dead.is_empty() => {
+            let lost = counted(survey.lost.len() as u64, "worker");
+            let found = format!("{lost} lost: {}", some(&survey.lost));
+            Finding::warn(check, found, "Start it again with `labtop worker`; it had nothing in hand.")
         }
         Ok(survey) => {
-            let ids: Vec<String> = survey.dead.iter().take(10).map(|run| run.id.to_string()).collect();
-            let more = if survey.dead.len() > ids.len() { ", ..." } else { "" };
+            let ids: Vec<String> = survey.dead.iter().map(|run| run.doing.experiment.to_string()).collect();
             let found = format!(
-                "{} whose worker is dead, or silent for more than {} s: {}{more}",
-                counted(survey.dead.len() as u64, "run"),
+                "{} whose worker is dead, or silent for more than {} s: {}",
+                counted(ids.len() as u64, "run"),
                 LEASE.as_secs(),
-                ids.join(", ")
+                some(&ids)
             );
-            let remedy = "The next `labtop ls`, worker or dashboard marks them interrupted; then \
-                          `labtop batch resume ID` or `labtop rerun ID`.";
+            let remedy = "The next worker, dashboard or `labtop ls` marks them interrupted; workers take up again what \
+                          belongs to a batch, and `labtop rerun ID` does the others.";
             Finding::warn(check, found, remedy)
         }
         Err(error) => failed(check, &error),
     };
     Check::of("experiments", finding)
+}
+
+/// The first ten.
+fn some(names: &[String]) -> String {
+    let more = if names.len() > 10 { ", ..." } else { "" };
+    format!("{}{more}", names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 fn counted(count: u64, noun: &str) -> String {

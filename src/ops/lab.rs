@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 
 use super::delivery::{Courier, gather_records};
 use super::gather::Gather;
+use super::hands::Hands;
 use super::place::Place;
 use super::presence::Presence;
 use super::read_only::ReadOnlyCollections;
@@ -55,6 +56,7 @@ pub struct Lab {
     engine: Arc<Engine>,
     pub(super) courier: Courier,
     pub(super) presence: Presence,
+    pub(super) hands: Hands,
     /// Where runs that go on side by side hand over what they add.
     pub(super) entries: Gather<Entry, Option<Experiment>>,
     pub(super) records: Gather<NewDelivery, ()>,
@@ -189,6 +191,7 @@ impl Lab {
             patience: PATIENCE,
             courier: Courier::default(),
             presence: Presence::of_user(),
+            hands: Hands::default(),
             entries,
             records,
             place: OnceLock::new(),

@@ -3,6 +3,7 @@
 pub mod analytics;
 pub mod batch;
 pub mod collection;
+mod crew;
 pub mod delivery;
 pub mod demo;
 mod diff;
@@ -12,7 +13,9 @@ pub mod error;
 pub mod experiment;
 pub mod export;
 mod gather;
+mod hands;
 pub mod health;
+pub mod index;
 pub mod lab;
 mod lines;
 pub mod metrics;
@@ -28,6 +31,7 @@ pub mod survey;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub mod worker;
 pub mod workflow;
 
 pub use error::{OpsError, Result};

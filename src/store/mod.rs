@@ -16,6 +16,7 @@ pub mod queue;
 pub mod schema;
 pub mod survey;
 mod survey_sql;
+pub mod workers;
 
 pub mod chroma;
 pub mod postgres;

@@ -59,6 +59,7 @@ pub async fn watch(shared: &Shared) {
         }
         let due = patients.iter().filter(|patient| !patient.is_asked).filter_map(|patient| patient.due).min();
         let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let before = patients.each_ref().map(Patient::is_down);
         let news = tokio::select! {
             Some(checked) = checks.join_next() => match checked {
                 Ok(checked) => hear(&mut patients, checked, shared),
@@ -77,12 +78,24 @@ pub async fn watch(shared: &Shared) {
             }
             () = tokio::time::sleep(due.unwrap_or(LONGEST)), if due.is_some() => News::Nothing,
         };
+        ask_the_others(&mut patients, before);
         if news > News::Nothing {
             // Before the change, so that what is read again meets a screen that knows why.
             shared.tell(Event::Health(patients.iter().map(Patient::told).collect())).await;
         }
         if news == News::Back {
             shared.tell(Event::Changed).await;
+        }
+    }
+}
+
+/// What happened to one role of a backend may have happened to its others.
+fn ask_the_others(patients: &mut [Patient; Role::ALL.len()], before: [bool; Role::ALL.len()]) {
+    for (index, was_down) in before.into_iter().enumerate() {
+        let (backend, is_down) = (patients[index].backend, patients[index].is_down());
+        if is_down != was_down {
+            let others = patients.iter_mut().filter(|other| other.backend == backend);
+            others.filter(|other| other.is_down() != is_down).for_each(Patient::ask);
         }
     }
 }
@@ -179,7 +192,7 @@ impl Patient {
     }
 
     fn try_now(&mut self) {
-        if self.down_since().is_some() {
+        if self.is_down() {
             self.pause = SHORTEST;
             self.ask();
         }
@@ -195,6 +208,10 @@ impl Patient {
         let next_try = now.checked_add(pause).unwrap_or(now);
         self.state = BackendState::Down { since: since.unwrap_or(now), why, next_try };
         self.due = Some(Instant::now() + pause);
+    }
+
+    fn is_down(&self) -> bool {
+        self.down_since().is_some()
     }
 
     fn down_since(&self) -> Option<Timestamp> {

@@ -7,15 +7,17 @@ use async_trait::async_trait;
 use duckdb::types::Value;
 use duckdb::{Connection, Row, params, params_from_iter};
 
+use crate::domain::collection::RecordFilter;
 use crate::domain::document::{
     Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents,
 };
-use crate::store::documents::DocumentStore;
+use crate::domain::index::{Nearest, Scan, Why};
+use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::engine::Engine;
 use super::error::from_duckdb;
-use super::row;
+use super::{row, where_sql};
 
 /// See the module.
 #[derive(Debug)]
@@ -111,11 +113,11 @@ impl DocumentStore for Documents {
             .await
     }
 
-    async fn search(&self, query: &DocumentQuery) -> Result<Vec<DocumentHit>> {
+    async fn search(&self, query: &DocumentQuery) -> Result<Nearest> {
         let query = query.clone();
-        self.engine
-            .read_checked("searching documents", move |connection, path| search(connection, path, &query))
-            .await
+        let work = move |connection: &Connection, path: &Path| search(connection, path, &query);
+        let hits = self.engine.read_checked("searching documents", work).await?;
+        Ok(Nearest { hits, scan: Scan::Exact(Why::Always) })
     }
 
     async fn remove(&self, document_ids: &[String]) -> Result<u64> {
@@ -125,6 +127,10 @@ impl DocumentStore for Documents {
                 remove(connection, &ids, None).map_err(|error| from_duckdb(error, "deleting documents", path))
             })
             .await
+    }
+
+    fn indexes(&self) -> Option<&dyn DocumentIndexes> {
+        None
     }
 }
 
@@ -278,16 +284,32 @@ fn search(connection: &Connection, path: &Path, query: &DocumentQuery) -> Result
                          pair -> abs(pair[1]::DOUBLE - pair[2]::DOUBLE)))"
             .to_owned(),
     };
+    let filter = RecordFilter { r#where: query.filter.to_where(), where_document: None };
+    let fits = where_sql::compile(&filter).map_err(|message| invalid(doing, message))?;
     let sql = format!(
-        "FROM (SELECT document_id, $1, content, metadata::VARCHAR, ({distance})::DOUBLE AS distance FROM ml_schema.{})
+        "FROM (SELECT document_id, $1, content, metadata::VARCHAR, ({distance})::DOUBLE AS distance FROM ml_schema.{}
+               WHERE {})
          ORDER BY isnan(distance), distance, document_id LIMIT {}",
         model.table(),
+        numbered(&fits.sql, 3),
         query.limit
     );
-    let parameters = [Value::Text(name.clone()), Value::Text(vector_text(&query.embedding))];
+    let mut parameters = vec![Value::Text(name.clone()), Value::Text(vector_text(&query.embedding))];
+    parameters.extend(fits.values);
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let rows = statement.query_map(params_from_iter(parameters), hit).map_err(failed)?;
     rows.collect::<duckdb::Result<Vec<_>>>().map_err(failed)
+}
+
+/// Gives the parameters of a condition numbers, from `first`: those of the distance have some too. Keys and values are
+/// parameters themselves, so that every question mark stands for one.
+fn numbered(sql: &str, first: usize) -> String {
+    let mut parts = sql.split('?');
+    let mut numbered = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in parts.enumerate() {
+        numbered.push_str(&format!("${}{part}", first + number));
+    }
+    numbered
 }
 
 fn hit(row: &Row<'_>) -> duckdb::Result<DocumentHit> {

@@ -23,3 +23,4 @@ mod turn;
 mod upsert;
 mod usher;
 mod where_sql;
+mod workers;

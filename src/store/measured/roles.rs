@@ -1,5 +1,7 @@
 //! The traits that are measured: each method passed on under its own name.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
@@ -8,14 +10,17 @@ use crate::domain::collection::{
 };
 use crate::domain::document::{Document, DocumentHit, DocumentQuery, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
+use crate::domain::index::Nearest;
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
+use crate::domain::worker::{Entered, NewWorker};
 use crate::store::collections::CollectionStore;
-use crate::store::documents::DocumentStore;
+use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
-use crate::store::queue::{BatchQueue, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
+use crate::store::workers::WorkerRegistry;
 use crate::store::{Health, Result};
 
 use super::Measured;
@@ -65,12 +70,20 @@ measured!(BatchQueue of dyn BatchQueue {
     async fn create_batch(&self, new: &NewBatch, trials: &[NewExperiment]) -> Result<Batch>;
     async fn batch(&self, id: BatchId) -> Result<Batch>;
     async fn batches(&self, limit: u64) -> Result<Vec<Batch>>;
-    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>>;
+    async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>>;
     async fn withdraw(&self, id: BatchId) -> Result<u64>;
     async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>>;
+    async fn take_up(&self, of: Option<BatchId>, tries: i32) -> Result<Vec<ExperimentId>>;
     async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>>;
     async fn under_way(&self) -> Result<Vec<UnderWay>>;
     async fn interrupt(&self, dead: &[UnderWay], why: &str) -> Result<Vec<Experiment>>;
+});
+
+measured!(WorkerRegistry of dyn BatchQueue {
+    async fn enter(&self, worker: &NewWorker) -> Result<()>;
+    async fn strike(&self, names: &[String]) -> Result<()>;
+    async fn workers(&self) -> Result<Vec<Entered>>;
+    fn pulse(&self) -> Duration;
 });
 
 measured!(Outbox of dyn Outbox {
@@ -87,8 +100,9 @@ measured!(DocumentStore of dyn DocumentStore {
     async fn put(&self, documents: &[Document]) -> Result<u64>;
     async fn get(&self, document_id: &str, model_name: Option<&str>) -> Result<Vec<Document>>;
     async fn list(&self, model_name: Option<&str>, offset: u64, limit: u64) -> Result<Vec<DocumentHit>>;
-    async fn search(&self, query: &DocumentQuery) -> Result<Vec<DocumentHit>>;
+    async fn search(&self, query: &DocumentQuery) -> Result<Nearest>;
     async fn remove(&self, document_ids: &[String]) -> Result<u64>;
+    fn indexes(&self) -> Option<&dyn DocumentIndexes>;
 });
 
 measured!(CollectionStore of dyn CollectionStore {

@@ -4,6 +4,7 @@
 //! statement run as tasks of their own, so that one that has begun is carried out.
 
 mod adopt;
+mod build;
 mod changes;
 mod connect;
 mod copy;
@@ -11,9 +12,12 @@ mod documents;
 mod entries;
 mod error;
 mod experiments;
+mod extension;
+mod indexes;
 mod inspect;
 mod json;
 mod list;
+mod nearest;
 mod orders;
 mod outbox;
 mod outline;
@@ -24,6 +28,7 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

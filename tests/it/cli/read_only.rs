@@ -72,6 +72,7 @@ fn reading_works_and_leaves_no_trace() {
     for arguments in [
         &["ls"][..],
         &["show", "1"],
+        &["worker", "ls"],
         &["docs", "ls"],
         &["collections", "ls"],
         &["analytics", "models"],

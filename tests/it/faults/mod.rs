@@ -2,3 +2,6 @@
 
 mod files;
 mod kills;
+mod outages;
+mod proxy;
+mod workers;

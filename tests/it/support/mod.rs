@@ -3,7 +3,9 @@
 pub mod backends;
 pub mod chroma;
 pub mod labtop;
+pub mod own_servers;
 pub mod prometheus;
+pub mod proxy;
 pub mod samples;
 pub mod servers;
 pub mod terminal;

@@ -5,6 +5,7 @@ use labtop::domain::collection::Record;
 use labtop::domain::document::Document;
 use labtop::domain::experiment::{NewExperiment, Outcome, Status};
 use labtop::domain::metric::MetricPoint;
+use labtop::store::queue::Claimant;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -31,6 +32,16 @@ pub fn running(name: &str) -> NewExperiment {
         git_commit: None,
         tags: Vec::new(),
         created_at: None,
+    }
+}
+
+/// A worker that can run the samples, whatever a batch asks for.
+pub fn claimant(worker: &str) -> Claimant {
+    Claimant {
+        worker: worker.to_owned(),
+        host: Some(format!("host of {worker}")),
+        runners: vec!["simulate".to_owned()],
+        labels: None,
     }
 }
 
