@@ -10,17 +10,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Flags, Places, Settings, load, variables};
 use crate::exporter::Exporter;
+use crate::ops::lab::LONG_PATIENCE;
 use crate::ops::metrics::Metrics;
 use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
 mod archive;
+mod backup;
 mod batch;
 mod cancel;
 mod collections;
 mod completions;
 mod config;
+mod copy;
 mod dashboard;
 mod demo;
 mod diff;
@@ -31,6 +34,7 @@ mod export;
 mod index;
 mod keys;
 mod ls;
+mod meter;
 mod note;
 mod output;
 mod published;
@@ -40,6 +44,7 @@ mod rm;
 mod run;
 mod schema;
 mod show;
+mod sync;
 mod tag;
 mod worker;
 
@@ -134,6 +139,18 @@ enum Command {
     Analytics(analytics::Command),
     /// Write experiments to a .csv, .jsonl or .parquet file
     Export(export::Args),
+    /// Copy everything from one profile into another, such as from the embedded file to the servers
+    #[command(after_long_help = copy::HELP)]
+    Copy(copy::Args),
+    /// Write everything to one file
+    #[command(after_long_help = backup::HELP)]
+    Backup(backup::Args),
+    /// Bring everything of a backup back
+    #[command(after_long_help = copy::RESTORE_HELP)]
+    Restore(copy::Restore),
+    /// Bring the reports in step with the experiments, and deliver what waits
+    #[command(after_long_help = sync::HELP)]
+    Sync(sync::Args),
     /// Check every backend, and what is labtop's own, and say what to do about what is wrong
     Doctor,
     /// The settings in force
@@ -158,12 +175,16 @@ impl Command {
             Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
+            Command::Copy(args) => args.changes_something(),
+            Command::Restore(args) => args.changes_something(),
+            Command::Sync(args) => args.changes_something(),
             Command::Batch(command) => command.changes_something(),
             Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
-            Command::Export(_) | Command::Doctor | Command::Config(_) | Command::Keys => false,
+            Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Config(_) => false,
+            Command::Keys => false,
             Command::Render(_) | Command::Completions(_) => false,
         }
     }
@@ -172,6 +193,7 @@ impl Command {
     fn stops_when_told(&self) -> bool {
         match self {
             Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_) => true,
+            Command::Copy(_) | Command::Backup(_) | Command::Restore(_) | Command::Sync(_) => true,
             Command::Docs(command) => command.stops_when_told(),
             _ => false,
         }
@@ -287,7 +309,11 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
     };
     let tidy = command.stops_when_told();
     let command = with_metrics(command, cli.metrics_addr)?;
-    let session = Session { lab: Arc::new(Lab::open(settings)?), output, stop: Stop::default() };
+    let mut lab = Lab::open(settings)?;
+    if let Command::Worker(_) = command {
+        lab.patience = LONG_PATIENCE;
+    }
+    let session = Session { lab: Arc::new(lab), output, stop: Stop::default() };
     let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
     session.lab.close().await;
     code
@@ -350,6 +376,10 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Collections(command) => collections::run(command, session).await,
         Command::Analytics(command) => analytics::run(command, session).await,
         Command::Export(args) => export::run(args, session).await,
+        Command::Copy(args) => copy::run(args, session, global).await,
+        Command::Backup(args) => backup::run(args, session).await,
+        Command::Restore(args) => copy::restore(args, session, global).await,
+        Command::Sync(args) => sync::run(args, session).await,
         Command::Doctor => doctor::run(session, global).await,
         Command::Config(command) => config::run(&command, &flags(global), &session.output),
         Command::Init => schema::init(session).await,

@@ -23,13 +23,15 @@ use crate::store::queue::Claimant;
 
 /// Between two readings of how far a batch is. What this crew does itself is counted at once.
 const RECOUNT: Duration = Duration::from_millis(500);
+/// How long a claim is tried again; a run that has ended may be worth more than that.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A lane that waits looks at the queue that often though nobody told of a change: news may get lost.
 const SELDOM: Duration = Duration::from_secs(60);
 /// A lane that was woken for nothing rests before it looks again: changes that follow each other closely are mostly runs
 /// that go on elsewhere.
 const SHORTEST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// Pause after the queue could not be asked for [`Lab::patience`].
+/// Pause after the queue could not be asked for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Crew<'a> {
@@ -120,7 +122,8 @@ impl<'a> Crew<'a> {
             let heard = bell.map(Bell::listen);
             match (self.next().await, heard) {
                 (Ok(true), _) => rest = Duration::ZERO,
-                (Ok(false), None) => break,
+                // Told to end, with a store that is away: whoever looks next finds what is left.
+                (Ok(false), None) | (Err(OpsError::Cancelled), _) => break,
                 (Ok(false), Some(heard)) => tokio::select! {
                     () = woken(heard, &mut rest) => {}
                     () = self.stop.stopped() => {}
@@ -161,7 +164,7 @@ impl<'a> Crew<'a> {
     async fn next(&self) -> Result<bool> {
         let claim = || self.claims.put(());
         let worth_it = |error: &StoreError| error.is_transient() && !self.stop.is_stopped();
-        let patient = claim.retry(workflow::back_off(self.lab.patience)).when(worth_it);
+        let patient = claim.retry(workflow::back_off(self.lab.patience.min(PATIENCE))).when(worth_it);
         let claimed = patient.await?;
         *lock(&self.away) = false;
         let Some(experiment) = claimed else {

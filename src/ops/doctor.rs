@@ -138,7 +138,7 @@ async fn outbox(lab: &Lab) -> Check {
             Finding::warn(
                 check,
                 found,
-                "They are delivered once the collection store takes them; nothing is lost.",
+                "They are delivered once the collection store takes them; `labtop sync` does it at once. Nothing is lost.",
             )
         }
         Err(error) => failed(check, &error),

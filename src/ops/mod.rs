@@ -28,8 +28,10 @@ pub mod schema;
 mod search;
 pub mod stop;
 pub mod survey;
+pub mod sync;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod view;
 pub mod worker;
 pub mod workflow;

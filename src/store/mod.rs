@@ -7,6 +7,7 @@ pub mod duckdb;
 pub mod error;
 pub mod experiments;
 pub mod filter_sql;
+pub mod follow;
 pub mod inspect;
 pub mod measured;
 pub mod migrations;
@@ -16,6 +17,7 @@ pub mod queue;
 pub mod schema;
 pub mod survey;
 mod survey_sql;
+pub mod transfer;
 pub mod workers;
 
 pub mod chroma;

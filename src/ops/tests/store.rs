@@ -17,6 +17,7 @@ use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::{Doing, Entered, NewWorker};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
+use crate::store::follow::{Changed, Follow};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
 use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
@@ -169,6 +170,9 @@ fn matches(row: &Experiment, filter: &Filter) -> Option<bool> {
         Filter::And(all) => {
             all.iter().map(|one| matches(row, one)).try_fold(true, |so_far, one| Some(so_far && one?))
         }
+        Filter::In { field: Field::Id, values, negated: false } => {
+            Some(values.contains(&Literal::Number(row.id as f64)))
+        }
         Filter::Compare { field, comparison, with: Operand::Literal(literal) } => {
             match (field, comparison, literal) {
                 (Field::Batch, Comparison::Equal, Literal::Number(id)) => {
@@ -177,13 +181,21 @@ fn matches(row: &Experiment, filter: &Filter) -> Option<bool> {
                 (Field::Status, Comparison::Equal, Literal::Text(status)) => {
                     Some(row.status.as_str() == status)
                 }
-                (Field::Finished, Comparison::GreaterOrEqual, Literal::Moment(since)) => {
-                    Some(row.finished_at >= Some(*since))
-                }
                 _ => None,
             }
         }
         _ => None,
+    }
+}
+
+/// Tells of every run at each asking, as a store may.
+#[async_trait]
+impl Follow for FakeStore {
+    async fn changed_since(&self, mark: Option<i64>) -> Result<Changed> {
+        self.list_fails.check(Backend::Postgres, "looking for changed runs")?;
+        let next = self.experiments().len() as ExperimentId + 1;
+        let runs = mark.is_some().then(|| (1..=next).collect());
+        Ok(Changed { mark: mark.unwrap_or_default() + 1, runs })
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::ops::lab::LONG_PATIENCE;
 use crate::ops::news::Nobody;
 use crate::ops::tests::{Bench, FOREVER, Witness};
 
@@ -221,4 +222,28 @@ async fn others_who_run_something_are_listed_behind_the_workers() {
     let other = &listed[1];
     assert_eq!((other.kind, other.host.as_deref(), other.pid), (Kind::Session, Some("elsewhere"), Some(1)));
     assert_eq!(other.running[0].experiment, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_outlives_a_long_outage_but_not_the_word_to_end() {
+    let mut bench = Bench::embedded();
+    bench.lab.patience = LONG_PATIENCE;
+    queue(&bench, "steps = 4").await;
+    bench.store.finish_fails.set(FOREVER);
+    while_it_works(&bench, 6, &Nobody, async {
+        until(|| with(Status::Running, &bench) == 6).await;
+        sleep(Duration::from_secs(50 * 60)).await;
+        bench.store.finish_fails.set(0);
+        until(|| with(Status::Completed, &bench) == 6).await;
+    })
+    .await;
+    assert!(bench.store.experiments().iter().all(|run| run.attempt == 1), "nothing was done twice");
+
+    batch::create(&bench.lab, &spec("steps = 4")).await.unwrap();
+    bench.store.finish_fails.set(FOREVER);
+    let witness = Witness::default();
+    let told = || witness.warnings().iter().any(|text| text.contains("waits for its store"));
+    let begun = Instant::now();
+    while_it_works(&bench, 6, &witness, until(told)).await;
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }

@@ -19,7 +19,7 @@ pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival};
 use super::reaper::BEAT;
-use super::{Lab, News, Result, Stop, Watcher};
+use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
@@ -32,6 +32,9 @@ use crate::store::{ErrorKind, StoreError};
 /// Reports on their way from a runner to the recorder: one batch of points. A runner that is ahead of storage by more
 /// than that waits.
 const REPORTS: usize = 256;
+
+/// How long the end of a run is tried to be stored once everything is told to end.
+const LEAVING: Duration = Duration::from_secs(30);
 
 /// How a simulated run is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,17 @@ pub(crate) async fn execute(
         Ran::Ended(end) => tokio::select! {
             finished = conclude(lab, &experiment, end, watcher) => finished?,
             never = recorder::keep_alive(lab, &experiment) => match never {},
+            () = given_up(stop) => return Err(OpsError::Cancelled),
         },
     };
     watcher.saw(News::Finished(Box::new(finished.clone())));
     Ok(finished)
+}
+
+/// Whoever is told to end waits for a store that is away, but not for long.
+async fn given_up(stop: &Stop) {
+    stop.stopped().await;
+    tokio::time::sleep(LEAVING).await;
 }
 
 /// Stores what a run leaves behind and its end.

@@ -349,7 +349,7 @@ async fn what_ends_late_changes_nothing_of_the_result_that_counts() {
     let late = Late(&bench, Status::Completed);
     let stored = run(&bench.lab, &request(), &late, &Stop::default()).await.unwrap().remove(0);
     assert_eq!((stored.attempt, stored.figures.accuracy), (2, Some(0.123)));
-    assert_eq!(bench.store.experiments(), [stored.clone()]);
+    assert_eq!(bench.store.experiments(), std::slice::from_ref(&stored));
     assert_eq!(detail(&bench.lab, stored.id).await.unwrap().points, [], "none of the late points");
     let documents = documents_of(&bench.lab, stored.id).await.unwrap();
     assert_eq!(documents.len(), 5);

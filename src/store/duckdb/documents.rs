@@ -78,21 +78,11 @@ impl DocumentStore for Documents {
         let (id, model_name) = (document_id.to_owned(), model_name.map(str::to_owned));
         self.engine
             .read("reading document", move |connection| {
-                let mut statement = connection.prepare(
-                    "SELECT document_id, content, to_json(embedding)::VARCHAR, model_name, metadata::VARCHAR
-                     FROM ml_schema.document_embeddings
-                     WHERE document_id = ? AND (?::VARCHAR IS NULL OR model_name = ?) ORDER BY model_name",
-                )?;
-                let rows = statement.query_map(params![id, model_name, model_name], |row| {
-                    Ok(Document {
-                        document_id: row.get(0)?,
-                        content: row.get(1)?,
-                        embedding: row::json(row, 2)?,
-                        model_name: row.get(3)?,
-                        metadata: row::object(row, 4)?,
-                    })
-                })?;
-                rows.collect()
+                let mut statement = connection.prepare(&format!(
+                    "SELECT {WHOLE} FROM ml_schema.document_embeddings
+                     WHERE document_id = ? AND (?::VARCHAR IS NULL OR model_name = ?) ORDER BY model_name"
+                ))?;
+                statement.query_map(params![id, model_name, model_name], document)?.collect()
             })
             .await
     }
@@ -132,6 +122,39 @@ impl DocumentStore for Documents {
     fn indexes(&self) -> Option<&dyn DocumentIndexes> {
         None
     }
+}
+
+/// Columns of a whole document, as [`document`] reads them.
+const WHOLE: &str = "document_id, content, to_json(embedding)::VARCHAR, model_name, metadata::VARCHAR";
+
+fn document(row: &Row<'_>) -> duckdb::Result<Document> {
+    Ok(Document {
+        document_id: row.get(0)?,
+        content: row.get(1)?,
+        embedding: row::json(row, 2)?,
+        model_name: row.get(3)?,
+        metadata: row::object(row, 4)?,
+    })
+}
+
+/// The document is one of a bound JSON list of ids.
+pub(super) const ID_AMONG: &str = "document_id IN (SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')))";
+
+/// Whole documents of one model; `rest` is what else is asked of them, with its values. None of a model that is not known.
+pub(super) fn whole(
+    connection: &Connection,
+    model_name: &str,
+    rest: &str,
+    value: &str,
+) -> duckdb::Result<Vec<Document>> {
+    let Some(model) = models(connection)?.into_iter().find(|model| model.name == model_name) else {
+        return Ok(Vec::new());
+    };
+    // Its own table: through the view every model's would be read.
+    let columns = WHOLE.replace("model_name", "?");
+    let sql = format!("SELECT {columns} FROM ml_schema.{} WHERE {rest}", model.table());
+    let mut statement = connection.prepare(&sql)?;
+    statement.query_map(params![model_name, value], document)?.collect()
 }
 
 fn models(connection: &Connection) -> duckdb::Result<Vec<Model>> {

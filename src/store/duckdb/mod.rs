@@ -19,6 +19,7 @@ pub mod queue;
 pub mod row;
 pub mod schema;
 mod survey;
+pub mod transfer;
 mod turn;
 mod upsert;
 mod usher;

@@ -52,14 +52,7 @@ impl BatchQueue for Queue {
 
     async fn batches(&self, limit: u64) -> Result<Vec<Batch>> {
         self.engine
-            .read("listing batches", move |connection| {
-                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-                let sql = format!("SELECT {BATCH} FROM ml_schema.batches b ORDER BY b.id DESC LIMIT {limit}");
-                let mut statement = connection.prepare(&sql)?;
-                let mut batches = statement.query_map([], read)?.collect::<duckdb::Result<Vec<_>>>()?;
-                count(connection, &mut batches)?;
-                Ok(batches)
-            })
+            .read("listing batches", move |connection| list(connection, "ORDER BY b.id DESC", limit))
             .await
     }
 
@@ -125,6 +118,20 @@ impl BatchQueue for Queue {
             .write_plain("marking what was interrupted", move |connection| interrupt(connection, &dead, &why))
             .await
     }
+}
+
+/// Batches with ids above one, by id.
+pub fn after(connection: &Connection, id: BatchId, limit: u64) -> duckdb::Result<Vec<Batch>> {
+    list(connection, &format!("WHERE b.id > {id} ORDER BY b.id"), limit)
+}
+
+fn list(connection: &Connection, rest: &str, limit: u64) -> duckdb::Result<Vec<Batch>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement =
+        connection.prepare(&format!("SELECT {BATCH} FROM ml_schema.batches b {rest} LIMIT {limit}"))?;
+    let mut batches = statement.query_map([], read)?.collect::<duckdb::Result<Vec<_>>>()?;
+    count(connection, &mut batches)?;
+    Ok(batches)
 }
 
 fn create(connection: &Connection, new: &NewBatch, trials: &[NewExperiment]) -> duckdb::Result<BatchId> {

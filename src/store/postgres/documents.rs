@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use pgvector::Vector;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -67,16 +68,17 @@ impl DocumentStore for Pg {
     async fn get(&self, document_id: &str, model_name: Option<&str>) -> Result<Vec<Document>> {
         let doing = "reading document";
         let mut reader = self.reader(Part::Documents, doing).await?;
-        let sql = "SELECT document_id, content, embedding::real[], model_name, metadata FROM ml_schema.document_embeddings \
+        let sql = "SELECT document_id, content, embedding, model_name, metadata FROM ml_schema.document_embeddings \
                    WHERE document_id = $1 AND ($2::text IS NULL OR model_name = $2) \
                    ORDER BY document_id, model_name COLLATE \"C\"";
         let document_id = json::text(document_id);
         let rows = reader.rows(doing, sql, &[&document_id, &json::optional(model_name)]).await?;
         let document = |row| {
+            let embedding: Vector = self.value(doing, row, 2)?;
             Ok(Document {
                 document_id: self.value(doing, row, 0)?,
                 content: self.value(doing, row, 1)?,
-                embedding: self.value(doing, row, 2)?,
+                embedding: embedding.to_vec(),
                 model_name: self.value(doing, row, 3)?,
                 metadata: json::as_object(self.value(doing, row, 4)?),
             })

@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod experiments;
 mod extension;
+mod follow;
 mod indexes;
 mod inspect;
 mod json;
@@ -28,6 +29,7 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod workers;
 
 use std::fmt;

@@ -200,7 +200,7 @@ pub(super) fn silence(since: &str) -> String {
 }
 
 /// Reads batches (alias `b`) with their trials counted by status.
-fn counted(rest: &str) -> String {
+pub(super) fn counted(rest: &str) -> String {
     let counts = Status::ALL.map(|status| format!("count(*) FILTER (WHERE status = '{status}') AS {status}"));
     let names = Status::ALL.map(|status| format!("trials.{status}"));
     format!(

@@ -39,7 +39,7 @@ impl Part {
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 5] = [
+static EXPERIMENTS: [Migration; 6] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -59,6 +59,10 @@ static EXPERIMENTS: [Migration; 5] = [
     Migration {
         name: "0007_workers",
         sql: include_str!("../../../assets/migrations/postgres/0007_workers.sql"),
+    },
+    Migration {
+        name: "0009_followers",
+        sql: include_str!("../../../assets/migrations/postgres/0009_followers.sql"),
     },
 ];
 

@@ -41,6 +41,9 @@ fn every_command_that_changes_something_is_refused() {
         &["collections", "create", "abc"],
         &["collections", "rm", "abc"],
         &["collections", "add", "abc", &records],
+        &["copy", "--to-file", "other.duckdb"],
+        &["restore", &batch],
+        &["sync"],
         &["init"],
         &["migrate"],
     ] {

@@ -1,5 +1,6 @@
 //! What happens when something breaks.
 
+mod broken_copies;
 mod files;
 mod kills;
 mod outages;

@@ -31,7 +31,7 @@ fn document(number: usize, model: &str, dimension: usize) -> Document {
         model_name: model.to_owned(),
         metadata: Metadata::from_iter([
             ("kind".to_owned(), json!(number % 100)),
-            ("parity".to_owned(), json!(if number % 2 == 0 { "even" } else { "odd" })),
+            ("parity".to_owned(), json!(if number.is_multiple_of(2) { "even" } else { "odd" })),
         ]),
     }
 }
