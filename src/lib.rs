@@ -18,6 +18,7 @@
 //! - [`analytics`]: reports in DuckDB. [`embed`]: text to vector. [`runner`]: what produces metrics.
 //! - [`ops`]: what the program can do; the only caller of the layers above.
 //! - [`worker`]: takes the dashboard's requests, calls `ops`, answers with events. [`cli`]: the same `ops` as commands.
+//! - [`exporter`]: figures about all that for Prometheus. [`telemetry`]: the log.
 //! - [`tui`]: the dashboard; it knows `domain`, `worker::protocol` and `config` only.
 //!
 //! # Data flow
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod embed;
+pub mod exporter;
 pub mod ops;
 pub mod runner;
 pub mod store;

@@ -14,19 +14,20 @@ use crate::worker;
 
 use super::error::CliError;
 use super::output::Output;
-use super::{Global, Outcome};
+use super::{Global, Outcome, serve_metrics};
 
 /// How long the worker may take to write what it must after the dashboard is gone: longer than a statement may take.
 const FAREWELL: Duration = Duration::from_secs(40);
 
-pub async fn run(settings: Settings, global: &Global) -> Outcome {
+pub async fn run(settings: Settings, global: &Global, metrics_addr: Option<&str>) -> Outcome {
     let background = if settings.ui.theme == AUTO { terminal::background() } else { None };
     let (mut app, problems) = app(&settings, global, background);
     recall(&mut app, &settings);
     app.greet(&problems);
     color_eyre::install().map_err(CliError::Dashboard)?;
-    let logs = telemetry::to_channel()?;
+    let logs = telemetry::to_channel(&settings.log)?;
     let lab = Arc::new(Lab::open(settings)?);
+    let _exporter = serve_metrics(&lab, metrics_addr).await?;
     let worker = worker::start(lab.clone(), Some(logs));
     let parting = tui::run(app, worker.requests, worker.events).await;
     let ended = async {

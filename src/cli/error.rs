@@ -5,6 +5,7 @@ use std::io;
 use crate::config::ConfigError;
 use crate::ops::OpsError;
 use crate::store::StoreError;
+use crate::telemetry::LogError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -15,6 +16,8 @@ pub enum CliError {
     Ops(OpsError),
     #[error("Error in the settings:\n{0}")]
     Config(#[from] ConfigError),
+    #[error("Error: {0}")]
+    Log(#[from] LogError),
     #[error("Error: {0}")]
     Usage(String),
     #[error("Error: {0}")]
@@ -43,7 +46,7 @@ impl CliError {
         match self {
             CliError::Store(error) => crate::ops::error::store_exit_code(error),
             CliError::Ops(error) => error.exit_code(),
-            CliError::Config(_) | CliError::Usage(_) => 2,
+            CliError::Config(_) | CliError::Log(_) | CliError::Usage(_) => 2,
             CliError::Io(_) | CliError::Dashboard(_) | CliError::Failed(_) => 1,
             CliError::Interrupted => 130,
         }

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Flags, Places, Settings};
+use crate::config::{Flags, Places, Settings, load, variables};
+use crate::exporter::Exporter;
 use crate::ops::lab::LONG_PATIENCE;
+use crate::ops::metrics::Metrics;
 use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
@@ -19,6 +22,7 @@ mod batch;
 mod cancel;
 mod collections;
 mod completions;
+mod config;
 mod copy;
 mod dashboard;
 mod demo;
@@ -60,6 +64,9 @@ type Outcome = Result<u8, CliError>;
 pub struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Serve figures for Prometheus at http://ADDR/metrics while the dashboard (or `labtop worker`) runs
+    #[arg(long, value_name = "ADDR")]
+    metrics_addr: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -148,8 +155,11 @@ enum Command {
     /// Bring the reports in step with the experiments, and deliver what waits
     #[command(after_long_help = sync::HELP)]
     Sync(sync::Args),
-    /// Check every backend and say what to do about those that are down
+    /// Check every backend, and what is labtop's own, and say what to do about what is wrong
     Doctor,
+    /// The settings in force
+    #[command(subcommand)]
+    Config(config::Command),
     /// Prepare the databases, taking over tables that the published example made, and make the database in Chroma
     Init,
     /// Apply what is missing of the schema
@@ -178,7 +188,8 @@ impl Command {
             Command::Collections(command) => command.changes_something(),
             Command::Outbox(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
-            Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Keys => false,
+            Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Config(_) => false,
+            Command::Keys => false,
             Command::Render(_) | Command::Completions(_) => false,
         }
     }
@@ -196,7 +207,7 @@ impl Command {
 
 /// What a subcommand works with.
 struct Session {
-    lab: Lab,
+    lab: Arc<Lab>,
     output: Output,
     /// Fires at the first ctrl-c.
     stop: Stop,
@@ -247,10 +258,18 @@ fn start(cli: Cli) -> Outcome {
     if let Some(Command::Completions(args)) = &cli.command {
         return completions::run(args, &output);
     }
-    if cli.command.is_some() {
-        telemetry::to_stderr(cli.global.quiet)?;
+    if let Some(Command::Config(command)) = &cli.command {
+        return config::run(command, &flags(&cli.global), &output);
     }
-    let settings = settings(&cli.global)?;
+    let settings = match settings(&cli.global) {
+        Err(CliError::Config(error)) if matches!(cli.command, Some(Command::Doctor)) => {
+            return doctor::without_settings(&error, &output);
+        }
+        settings => settings?,
+    };
+    if cli.command.is_some() {
+        telemetry::to_stderr(&settings.log, cli.global.quiet)?;
+    }
     if settings.read_only && cli.command.as_ref().is_some_and(Command::changes_something) {
         let problem =
             "read-only: this command changes things; leave out --read-only (`read_only` in the settings)";
@@ -264,29 +283,54 @@ fn start(cli: Cli) -> Outcome {
 }
 
 fn settings(global: &Global) -> Result<Settings, CliError> {
-    let flags = Flags {
+    Ok(load(&flags(global), &Places::usual(), &variables())?)
+}
+
+fn flags(global: &Global) -> Flags {
+    Flags {
         config: global.config.clone(),
         profile: global.profile.clone(),
         store: global.store.clone(),
         read_only: global.read_only,
-    };
-    Ok(config::load(&flags, &Places::usual(), &config::variables())?)
+    }
+}
+
+/// Serves figures, if the flag or the settings name a place for that; until what is given back is dropped.
+async fn serve_metrics(lab: &Arc<Lab>, flag: Option<&str>) -> Result<Option<Exporter>, CliError> {
+    let place = flag.unwrap_or(&lab.settings.metrics.addr).trim();
+    if place.is_empty() {
+        return Ok(None);
+    }
+    let started = Exporter::start(place, Metrics::new(lab.clone())).await;
+    let exporter = started.map_err(|error| CliError::Usage(error.to_string()))?;
+    tracing::info!("metrics are at http://{}/metrics", exporter.address);
+    Ok(Some(exporter))
 }
 
 /// Runs the command. The first ctrl-c stops it, tidily where it can; the second one at once.
 async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome {
     let Some(command) = cli.command else {
-        return dashboard::run(settings, &cli.global).await;
+        return dashboard::run(settings, &cli.global, cli.metrics_addr.as_deref()).await;
     };
     let tidy = command.stops_when_told();
+    let command = with_metrics(command, cli.metrics_addr)?;
     let mut lab = Lab::open(settings)?;
     if let Command::Worker(_) = command {
         lab.patience = LONG_PATIENCE;
     }
-    let session = Session { lab, output, stop: Stop::default() };
+    let session = Session { lab: Arc::new(lab), output, stop: Stop::default() };
     let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
     session.lab.close().await;
     code
+}
+
+/// The flag before the command means the same as after it, where there is something to serve.
+fn with_metrics(command: Command, flag: Option<String>) -> Result<Command, CliError> {
+    match (command, flag) {
+        (Command::Worker(args), Some(place)) => Ok(Command::Worker(args.with_metrics(place))),
+        (command, None) => Ok(command),
+        _ => Err(CliError::Usage("--metrics-addr is for the dashboard and for `labtop worker`".to_owned())),
+    }
 }
 
 async fn until_told_to_end(work: impl Future<Output = Outcome>, stop: &Stop, tidy: bool) -> Outcome {
@@ -342,7 +386,8 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Backup(args) => backup::run(args, session).await,
         Command::Restore(args) => copy::restore(args, session, global).await,
         Command::Sync(args) => sync::run(args, session).await,
-        Command::Doctor => doctor::run(session).await,
+        Command::Doctor => doctor::run(session, global).await,
+        Command::Config(command) => config::run(&command, &flags(global), &session.output),
         Command::Init => schema::init(session).await,
         Command::Migrate => schema::migrate(session).await,
         Command::Keys => keys::run(session),

@@ -8,7 +8,7 @@ use crate::ops::worker::{self, Offer};
 
 use super::error::CliError;
 use super::published::Printer;
-use super::{Outcome, Session};
+use super::{Outcome, Session, serve_metrics};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -24,6 +24,16 @@ pub struct Args {
     /// End when nothing is queued any more, instead of waiting for more
     #[arg(long)]
     once: bool,
+    /// Serve figures for Prometheus at http://ADDR/metrics, as in 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR")]
+    metrics_addr: Option<String>,
+}
+
+impl Args {
+    /// What was said closer to the command holds.
+    pub fn with_metrics(self, place: String) -> Self {
+        Args { metrics_addr: self.metrics_addr.or(Some(place)), ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
@@ -46,6 +56,10 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 }
 
 async fn work(args: Args, session: &Session) -> Outcome {
+    let exporter = serve_metrics(&session.lab, args.metrics_addr.as_deref()).await?;
+    if let Some(exporter) = &exporter {
+        session.output.note(&format!("metrics are at http://{}/metrics", exporter.address));
+    }
     let offer = Offer { parallel: args.parallel, labels: args.labels };
     let worker = worker::introduce(&session.lab, &offer)?;
     session.output.note(&greeting(&worker, args.once));

@@ -108,7 +108,7 @@ fn layer(name: &str, key: &str, text: &str, defaults: &Dict) -> Result<Layer, Co
     Ok(Layer { name: format!("environment {name}"), values: nested(key, value) })
 }
 
-fn nested(key: &str, value: Value) -> Dict {
+pub(super) fn nested(key: &str, value: Value) -> Dict {
     match key.split_once('.') {
         Some((head, rest)) => Dict::from([(head.to_owned(), Value::from(nested(rest, value)))]),
         None => Dict::from([(key.to_owned(), value)]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Format, Serialized};
+use figment::providers::Format;
 use figment::value::{Dict, Map as FigmentMap, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use super::environment::{self, Variables};
 use super::{ConfigError, Settings};
 
+/// What errors call the values of `config/default.toml`.
+pub(super) const DEFAULTS_NAME: &str = "the built-in defaults";
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 const SERVERS: &str = include_str!("../../config/servers.toml");
 /// The table of a file that holds profiles; not a setting itself.
@@ -48,7 +50,21 @@ impl Places {
 
 /// Settings from every layer.
 pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Settings, ConfigError> {
-    let defaults = Layer::parse("the built-in defaults", DEFAULTS)?;
+    let settings: Settings =
+        stack(flags, places, variables)?.figment.extract().map_err(|error| ConfigError(describe(error)))?;
+    settings.validate()?;
+    Ok(settings)
+}
+
+/// All layers over each other.
+pub(super) struct Stack {
+    pub(super) figment: Figment,
+    /// Every key there is.
+    pub(super) known: BTreeSet<String>,
+}
+
+pub(super) fn stack(flags: &Flags, places: &Places, variables: &Variables) -> Result<Stack, ConfigError> {
+    let defaults = Layer::parse(DEFAULTS_NAME, DEFAULTS)?;
     let known = known_keys(&defaults.values);
     let mut layers = vec![defaults];
     for path in [&places.user, &places.project].into_iter().flatten().filter(|path| path.exists()) {
@@ -64,7 +80,7 @@ pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Set
     for layer in &layers {
         figment = figment.merge(layer.without_profiles());
     }
-    let profile = chosen_profile(flags, &environment, &figment)?;
+    let (profile, chosen_by) = chosen_profile(flags, &environment, &figment)?;
     for overlay in profile_layers(&profile, &layers)? {
         problems.extend(overlay.unknown_keys(&known));
         figment = figment.merge(overlay);
@@ -76,16 +92,15 @@ pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Set
     if !problems.is_empty() {
         return Err(ConfigError(problems.join("\n")));
     }
-    figment = figment.merge(Serialized::default("profile", &profile));
+    figment = figment.merge(Layer::of_one(&chosen_by, "profile", Value::from(profile)));
     if let Some(store) = &flags.store {
-        figment = figment.merge(Serialized::default("duckdb.path", store));
+        let path = Value::serialize(store).map_err(|error| ConfigError(format!("--store: {error}")))?;
+        figment = figment.merge(Layer::of_one("--store", "duckdb.path", path));
     }
     if flags.read_only {
-        figment = figment.merge(Serialized::default("read_only", true));
+        figment = figment.merge(Layer::of_one("--read-only", "read_only", Value::from(true)));
     }
-    let settings: Settings = figment.extract().map_err(|error| ConfigError(describe(error)))?;
-    settings.validate()?;
-    Ok(settings)
+    Ok(Stack { figment, known })
 }
 
 /// One section of the built-in defaults with these layers over it.
@@ -114,6 +129,10 @@ impl Layer {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("{}: cannot be read: {error}", path.display())))?;
         Layer::parse(&path.display().to_string(), &text)
+    }
+
+    fn of_one(name: &str, key: &str, value: Value) -> Self {
+        Layer { name: name.to_owned(), values: environment::nested(key, value) }
     }
 
     fn without_profiles(&self) -> Layer {
@@ -205,15 +224,23 @@ fn accepted_beside(key: &str, known: &BTreeSet<String>) -> String {
     format!("known here: {}", beside.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn chosen_profile(flags: &Flags, environment: &[Layer], files: &Figment) -> Result<String, ConfigError> {
+/// The name of the profile, and what chose it.
+fn chosen_profile(
+    flags: &Flags,
+    environment: &[Layer],
+    files: &Figment,
+) -> Result<(String, String), ConfigError> {
     if let Some(name) = &flags.profile {
-        return Ok(name.clone());
+        return Ok((name.clone(), "--profile".to_owned()));
     }
-    let from_environment = environment.iter().rev().find_map(|layer| layer.values.get("profile"));
-    if let Some(name) = from_environment.and_then(Value::as_str) {
-        return Ok(name.to_owned());
+    let from_environment =
+        environment.iter().rev().find_map(|layer| Some((layer.values.get("profile")?.as_str()?, layer)));
+    if let Some((name, layer)) = from_environment {
+        return Ok((name.to_owned(), layer.name.clone()));
     }
-    files.extract_inner("profile").map_err(|error| ConfigError(describe(error)))
+    let name = files.extract_inner("profile").map_err(|error| ConfigError(describe(error)))?;
+    let chosen_by = files.find_metadata("profile").map_or(DEFAULTS_NAME, |metadata| metadata.name.as_ref());
+    Ok((name, chosen_by.to_owned()))
 }
 
 /// The overlay of a profile: the built-in one, then each file's own table of that name.
@@ -239,7 +266,7 @@ fn profile_layers(profile: &str, layers: &[Layer]) -> Result<Vec<Layer>, ConfigE
 }
 
 /// figment's error with file and key first.
-fn describe(error: figment::Error) -> String {
+pub(super) fn describe(error: figment::Error) -> String {
     error
         .into_iter()
         .map(|error| {

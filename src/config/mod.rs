@@ -2,6 +2,7 @@
 
 mod database_url;
 mod environment;
+mod explain;
 mod layers;
 mod postgres;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::domain::filter::{Field, FilterError};
 use crate::domain::worker::check_labels;
 
 pub use environment::{Variables, variables};
+pub use explain::{Setting, explain};
 pub use layers::{Flags, Places, load};
 pub use postgres::{ChannelBinding, PUBLISHED_PASSWORD, Pooler, Postgres, SslMode};
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub postgres: Postgres,
     pub chroma: Chroma,
     pub simulate: Simulate,
+    pub log: Log,
+    pub metrics: Metrics,
     pub worker: Worker,
     pub ui: Ui,
     /// Folder where the batch picker looks for `*.toml`.
@@ -138,6 +142,34 @@ pub struct Simulate {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, module by module, in the words of `LABTOP_LOG`.
+    pub level: String,
+    /// None when empty.
+    pub file: PathBuf,
+    pub format: LogFormat,
+    /// Size beyond which the file is put aside, megabytes.
+    pub max_mb: u64,
+    /// Files put aside that are kept.
+    pub keep: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Host and port, or a port; none when empty.
+    pub addr: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Worker {
     /// What this machine has: its workers take batches that ask for it.
     pub labels: Vec<String>,
@@ -218,6 +250,12 @@ impl Settings {
         }
         if self.simulate.delay_ms > 3_600_000 {
             problems.push("`simulate.delay_ms`: must be at most 3600000 (an hour)".to_owned());
+        }
+        if !(1..=10_000).contains(&self.log.max_mb) {
+            problems.push("`log.max_mb`: must be 1 to 10000".to_owned());
+        }
+        if self.log.keep > 100 {
+            problems.push("`log.keep`: must be at most 100".to_owned());
         }
         if let Err(problem) = check_labels(&self.worker.labels) {
             problems.push(format!("`worker.labels`: {problem}"));

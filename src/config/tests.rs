@@ -159,3 +159,77 @@ fn secrets_are_not_printed() {
     let settings = with(&[], Flags::default(), &[("PGPASSWORD", "s3cret")]).unwrap();
     assert!(!format!("{settings:?}").contains("s3cret"));
 }
+
+fn explained(
+    files: &[(&str, &str)],
+    flags: &Flags,
+    variables: &[(&str, &str)],
+) -> Vec<(String, serde_json::Value, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let (_, text) = files.iter().find(|(file, _)| *file == name)?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path)
+    };
+    let places = Places { user: place("user.toml"), project: place("labtop.toml") };
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let settings = explain(flags, &places, &variables).unwrap();
+    let folder = format!("{}/", folder.path().display());
+    settings.into_iter().map(|one| (one.key, one.value, one.origin.replace(&folder, ""))).collect()
+}
+
+#[test]
+fn every_setting_tells_where_it_comes_from() {
+    let files = [
+        ("user.toml", "[postgres]\nhost = 'user'\nuser = 'user'"),
+        ("labtop.toml", "[ui]\nmouse = false\n[profiles.servers.postgres]\nhost = 'profile'"),
+    ];
+    let flags = Flags { store: Some("lab.duckdb".into()), read_only: true, ..servers() };
+    let all = explained(&files, &flags, &[("PGPORT", "1"), ("CHROMA_URL", "http://me:s3cret@c:1/x")]);
+    let of = |key: &str| {
+        let (_, value, origin) = all.iter().find(|(known, ..)| known == key).unwrap();
+        (value.to_string(), origin.as_str())
+    };
+    for (key, value, origin) in [
+        ("profile", "\"servers\"", "--profile"),
+        ("roles.collections", "\"chroma\"", "the built-in profile servers"),
+        ("postgres.host", "\"profile\"", "labtop.toml [profiles.servers]"),
+        ("postgres.user", "\"user\"", "user.toml"),
+        ("postgres.port", "1", "environment PGPORT"),
+        ("postgres.database", "\"ml_examples\"", "the built-in defaults"),
+        ("chroma.url", "\"http://***@c:1/x\"", "environment CHROMA_URL"),
+        ("ui.mouse", "false", "labtop.toml"),
+        ("duckdb.path", "\"lab.duckdb\"", "--store"),
+        ("read_only", "true", "--read-only"),
+    ] {
+        assert_eq!(of(key), (value.to_owned(), origin), "{key}");
+    }
+    assert!(of("ui.columns").0.starts_with("[\"id\""));
+}
+
+#[test]
+fn what_settings_hide_is_hidden_where_they_are_explained() {
+    let defaults = explained(&[], &Flags::default(), &[]);
+    let texts: Vec<&String> =
+        defaults.iter().filter(|(_, value, _)| value.is_string()).map(|(key, ..)| key).collect();
+    let mut secrets = Vec::new();
+    for key in texts {
+        let variable = format!("LABTOP__{}", key.to_uppercase().replace('.', "__"));
+        // Some take few values only: those are no secrets.
+        let Ok(settings) = with(&[], Flags::default(), &[(&variable, "http://s3cret")]) else { continue };
+        if !format!("{settings:?}").contains("s3cret") {
+            let all = explained(&[], &Flags::default(), &[(&variable, "http://s3cret")]);
+            assert!(!format!("{all:?}").contains("s3cret"), "{key}");
+            secrets.push(key.as_str());
+        }
+    }
+    assert!(secrets.contains(&"postgres.password") && secrets.contains(&"chroma.token"), "{secrets:?}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_in_force_is_not_explained() {
+    let variables = Variables::from([("LABTOP__POSTGRES__POOL_SIZE".to_owned(), "0".to_owned())]);
+    let error = explain(&Flags::default(), &Places::default(), &variables).unwrap_err();
+    assert!(error.to_string().contains("postgres.pool_size"), "{error}");
+}

@@ -42,6 +42,15 @@ pub fn load(place: &Path) -> (Table, Option<String>) {
     }
 }
 
+/// What is wrong with the file, if it is there; nothing is done about it.
+pub fn problem(place: &Path) -> Option<String> {
+    match fs::read_to_string(place) {
+        Ok(text) => parse(&text).err(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!("cannot be read: {error}")),
+    }
+}
+
 /// Lays sections over those in the file. The file is replaced as a whole, so that a reader sees the old one or the new
 /// one; of two dashboards that save one section at once, the later one holds.
 pub fn save(place: &Path, sections: &Table) -> Result<(), ViewError> {
@@ -118,10 +127,12 @@ mod tests {
             ("version = 1\nx = 3", "`x` is no section"),
         ] {
             fs::write(&place, text).unwrap();
+            assert!(super::problem(&place).is_some() && place.exists(), "{text}");
             let (sections, problem) = load(&place);
             assert!(sections.is_empty() && !place.exists(), "{text}");
             assert!(problem.unwrap().contains(words), "{text}");
             assert_eq!(fs::read_to_string(place.with_extension("toml.old")).unwrap(), text);
+            assert_eq!(super::problem(&place), None, "there is none any more");
         }
     }
 

@@ -1,40 +1,13 @@
 //! Health of every role.
 
-use std::fmt;
-use std::future::Future;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::Lab;
 use crate::config::{CollectionBackend, TableBackend};
+pub use crate::store::Role;
 use crate::store::{Backend, ErrorKind, Health, StoreError};
-
-/// A part that a database plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    Experiments,
-    Documents,
-    Collections,
-    Analytics,
-}
-
-impl Role {
-    pub const ALL: [Role; 4] = [Role::Experiments, Role::Documents, Role::Collections, Role::Analytics];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Experiments => "experiments",
-            Role::Documents => "documents",
-            Role::Collections => "collections",
-            Role::Analytics => "analytics",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 impl From<TableBackend> for Backend {
     fn from(backend: TableBackend) -> Self {
@@ -64,33 +37,37 @@ pub struct RoleHealth {
 
 /// Asks every role at once, each no longer than its own timeout. In the order of [`Role::ALL`].
 pub async fn check(lab: &Lab) -> Vec<RoleHealth> {
-    let (experiments, documents, collections, analytics) = tokio::join!(
-        ask(lab, Role::Experiments, lab.experiments.health()),
-        ask(lab, Role::Documents, lab.documents.health()),
-        ask(lab, Role::Collections, lab.collections.health()),
-        ask(lab, Role::Analytics, lab.analytics.health()),
-    );
-    vec![experiments, documents, collections, analytics]
+    join_all(Role::ALL.map(|role| check_one(lab, role))).await
 }
 
-async fn ask(lab: &Lab, role: Role, health: impl Future<Output = Result<Health, StoreError>>) -> RoleHealth {
-    let roles = lab.settings.roles;
-    let backend = match role {
-        Role::Experiments => roles.experiments.into(),
-        Role::Documents => roles.documents.into(),
-        Role::Collections => roles.collections.into(),
-        Role::Analytics => Backend::DuckDb,
+/// Asks one role, no longer than its timeout.
+pub async fn check_one(lab: &Lab, role: Role) -> RoleHealth {
+    let backend = lab.backend(role);
+    let asked = async {
+        match role {
+            Role::Experiments => lab.experiments.health().await,
+            Role::Documents => lab.documents.health().await,
+            Role::Collections => lab.collections.health().await,
+            Role::Analytics => lab.analytics.health().await,
+        }
     };
+    RoleHealth { role, backend, state: in_time(lab, backend, asked).await }
+}
+
+async fn in_time(
+    lab: &Lab,
+    backend: Backend,
+    asked: impl Future<Output = Result<Health, StoreError>>,
+) -> Result<Health, StoreError> {
     let patience = patience(lab, backend);
-    let state = match tokio::time::timeout(patience, health).await {
+    match tokio::time::timeout(patience, asked).await {
         Ok(state) => state,
         Err(_) => {
             let message = format!("no answer within {} ms", patience.as_millis());
             let error = StoreError::new(ErrorKind::Timeout, backend, "asking for health", message);
             Err(error.remedy(remedy(backend)))
         }
-    };
-    RoleHealth { role, backend, state }
+    }
 }
 
 /// The backend's own time limit and a little more, so that its own error, which knows more, comes first.
@@ -133,9 +110,8 @@ mod tests {
     async fn a_role_that_never_answers_is_given_up() {
         let mut bench = Bench::embedded();
         bench.lab.settings.duckdb.wait_ms = 1;
-        let silent = ask(&bench.lab, Role::Experiments, std::future::pending()).await;
-        let error = silent.state.unwrap_err();
-        assert_eq!((error.kind, silent.backend), (ErrorKind::Timeout, Backend::DuckDb));
+        let error = in_time(&bench.lab, Backend::DuckDb, std::future::pending()).await.unwrap_err();
+        assert_eq!((error.kind, error.backend), (ErrorKind::Timeout, Backend::DuckDb));
         assert!(error.remedy.is_some());
     }
 }

@@ -25,11 +25,14 @@ use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
 use crate::store::experiments::{Entry, ExperimentStore};
 use crate::store::follow::Follow;
+use crate::store::inspect::Inspect;
+use crate::store::measured::{Gauge, Measured, MeasuredChanges, Meter, Place as Measurement};
 use crate::store::outbox::{NewDelivery, Outbox};
 use crate::store::postgres::Pg;
 use crate::store::queue::BatchQueue;
 use crate::store::schema::Schema;
 use crate::store::transfer::{DocumentLook, Transfer};
+use crate::store::{Backend, Role};
 
 /// How long the end of a run is tried to be stored while the experiment store is down. Results of hours of work should
 /// outlive the restart of a server; a person at the keyboard should not wait much longer.
@@ -51,6 +54,10 @@ pub struct Lab {
     pub embedder: Arc<dyn Embedder>,
     /// The databases that migrations run on, each once.
     pub schemas: Vec<Arc<dyn Schema>>,
+    /// The backends in use, each once.
+    pub inspectors: Vec<Arc<dyn Inspect>>,
+    /// Every operation of every store above.
+    pub meter: Arc<Meter>,
     /// How long a write that must not be lost is tried again.
     pub patience: Duration,
     watch: Watch,
@@ -121,19 +128,25 @@ impl Lab {
             TableBackend::DuckDb => Arc::new(duckdb::documents::Documents::new(engine.clone())),
             TableBackend::Postgres => pg.clone(),
         };
+        let mut inspectors: Vec<Arc<dyn Inspect>> = vec![engine.clone()];
         let chroma = Chroma::new(&settings.chroma);
         let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
             CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
-            CollectionBackend::Chroma if settings.read_only => {
-                Arc::new(ReadOnlyCollections::new(chroma.clone()))
+            CollectionBackend::Chroma => {
+                inspectors.push(chroma.clone());
+                if settings.read_only {
+                    Arc::new(ReadOnlyCollections::new(chroma.clone()))
+                } else {
+                    chroma.clone()
+                }
             }
-            CollectionBackend::Chroma => chroma.clone(),
         };
         // The analytics live in the DuckDB file whatever the roles.
         let mut schemas: Vec<Arc<dyn Schema>> =
             vec![Arc::new(duckdb::schema::FileSchema::new(engine.clone()))];
         if [settings.roles.experiments, settings.roles.documents].contains(&TableBackend::Postgres) {
             schemas.push(pg.clone());
+            inspectors.push(pg.clone());
         }
         if settings.roles.collections == CollectionBackend::Chroma {
             schemas.push(Arc::new(ChromaSchema::new(chroma)));
@@ -157,21 +170,36 @@ impl Lab {
             embedder: Arc::new(BuiltIn),
             schemas,
         });
-        Ok(Lab { watch, pg, follow, ..lab })
+        Ok(Lab { watch, inspectors, pg, follow, ..lab })
     }
 
     /// A new watch on what other programs change in the experiment store.
     pub fn changes(&self) -> Box<dyn Changes> {
-        match &self.watch {
+        let changes: Box<dyn Changes> = match &self.watch {
             Watch::File(engine) => Box::new(duckdb::changes::FileChanges::new(engine.clone())),
             Watch::Postgres(pg) => Box::new(pg.changes()),
-        }
+        };
+        let role = Role::Experiments;
+        let place = Measurement { role, store: "changes", backend: self.backend(role) };
+        Box::new(MeasuredChanges::new(changes, Gauge::new(&self.meter, place)))
     }
 
     /// A lab of these parts.
     pub fn with(parts: Parts) -> Lab {
         let Parts { settings, experiments, queue, outbox, documents, collections, engine, embedder, schemas } =
             parts;
+        let meter = Arc::new(Meter::default());
+        let gauge = |role, store| {
+            let backend = backend_of(&settings, role);
+            Gauge::new(&meter, Measurement { role, store, backend })
+        };
+        let experiments = Measured::new(experiments, gauge(Role::Experiments, "experiments"));
+        let experiments: Arc<dyn ExperimentStore> = experiments;
+        let queue = Measured::new(queue, gauge(Role::Experiments, "queue"));
+        let outbox = Measured::new(outbox, gauge(Role::Experiments, "outbox"));
+        let documents = Measured::new(documents, gauge(Role::Documents, "documents"));
+        let collections: Arc<dyn CollectionStore> =
+            Measured::new(collections, gauge(Role::Collections, "collections"));
         let analytics = match &settings.roles.experiments {
             TableBackend::DuckDb => Analytics::new(engine.clone()),
             TableBackend::Postgres => {
@@ -179,6 +207,7 @@ impl Lab {
                 Analytics::of(engine.clone(), &format!("postgres {host}:{port}/{database}"))
             }
         };
+        let analytics = analytics.measured(&meter);
         let pg = Pg::with(&settings.postgres, settings.read_only);
         let entries = gather_entries(experiments.clone());
         let records = gather_records(collections.clone(), embedder.clone());
@@ -193,6 +222,8 @@ impl Lab {
             analytics,
             embedder,
             schemas,
+            inspectors: Vec::new(),
+            meter,
             watch: Watch::File(engine.clone()),
             engine,
             pg,
@@ -229,6 +260,11 @@ impl Lab {
         self.engine.let_go().await;
     }
 
+    /// Which engine plays a role.
+    pub fn backend(&self, role: Role) -> Backend {
+        backend_of(&self.settings, role)
+    }
+
     /// Who runs experiments here.
     pub fn place(&self) -> &Place {
         self.place.get_or_init(Place::here)
@@ -242,6 +278,16 @@ impl Lab {
             tracing::warn!("no lock to show that this process lives: {error}");
         }
         place
+    }
+}
+
+fn backend_of(settings: &Settings, role: Role) -> Backend {
+    match role {
+        Role::Experiments => settings.roles.experiments.into(),
+        Role::Documents => settings.roles.documents.into(),
+        Role::Collections => settings.roles.collections.into(),
+        // They live in the DuckDB file whatever the roles.
+        Role::Analytics => Backend::DuckDb,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reaper: runs whose process died are marked `interrupted`, so that they can be resumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::presence::Life;
@@ -8,6 +8,7 @@ use super::{Lab, Result};
 use crate::domain::batch::BatchId;
 use crate::domain::experiment::Experiment;
 use crate::domain::worker::{Entered, State};
+use crate::store::StoreError;
 use crate::store::queue::UnderWay;
 
 /// A running experiment's worker says that often that it lives.
@@ -45,6 +46,42 @@ impl Others {
             || self.lost.iter().any(|run| run.silent + since >= LEASE)
             || self.workers.iter().any(|entry| gone(&entry.worker.name, entry.silent, self.pulses))
     }
+}
+
+/// Why the worker of a run counts as dead; none while it lives.
+fn cause_of_death(lab: &Lab, run: &UnderWay) -> Option<&'static str> {
+    match lab.presence.life(&run.worker) {
+        Life::Dead => Some("the process that ran it ended"),
+        Life::Elsewhere if run.silent >= LEASE => {
+            Some("nothing was heard any more of the process that ran it")
+        }
+        Life::Alive | Life::Elsewhere => None,
+    }
+}
+
+/// What runs, and what only seems to.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Runs of workers that are alive, and how many are alive, at work or not.
+    pub alive: u64,
+    pub workers: u64,
+    /// Runs whose workers are dead.
+    pub dead: Vec<UnderWay>,
+    /// Names of workers in the list that are lost.
+    pub lost: Vec<String>,
+}
+
+/// Looks and changes nothing.
+pub async fn survey(lab: &Lab) -> Result<Survey, StoreError> {
+    let (entered, under_way) = tokio::try_join!(lab.queue.workers(), lab.queue.under_way())?;
+    let (dead, alive): (Vec<_>, Vec<_>) =
+        under_way.into_iter().partition(|run| cause_of_death(lab, run).is_some());
+    let (lost, waiting): (Vec<_>, Vec<_>) =
+        entered.into_iter().partition(|entry| state(lab, entry) == State::Lost);
+    let mut workers: BTreeSet<&str> = waiting.iter().map(|entry| entry.worker.name.as_str()).collect();
+    workers.extend(alive.iter().map(|run| run.worker.as_str()));
+    let (runs, workers) = (alive.len() as u64, workers.len() as u64);
+    Ok(Survey { alive: runs, workers, dead, lost: lost.into_iter().map(|entry| entry.worker.name).collect() })
 }
 
 /// What a look found.
@@ -86,12 +123,9 @@ async fn look(lab: &Lab, ended: Option<BatchId>) -> Result<Reaped> {
             }
             continue;
         }
-        match lab.presence.life(&run.worker) {
-            Life::Dead => dead.entry("the process that ran it ended").or_default().push(run),
-            Life::Elsewhere if run.silent >= LEASE => {
-                dead.entry("nothing was heard any more of the process that ran it").or_default().push(run);
-            }
-            Life::Alive | Life::Elsewhere => alive.push(run),
+        match cause_of_death(lab, &run) {
+            Some(why) => dead.entry(why).or_default().push(run),
+            None => alive.push(run),
         }
     }
     let mut interrupted = Vec::new();

@@ -8,6 +8,8 @@ pub mod error;
 pub mod experiments;
 pub mod filter_sql;
 pub mod follow;
+pub mod inspect;
+pub mod measured;
 pub mod migrations;
 pub mod order_sql;
 pub mod outbox;
@@ -26,8 +28,36 @@ pub use error::{ErrorKind, Result, StoreError};
 use std::fmt;
 use std::time::Duration;
 
+/// A part that a database plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    Experiments,
+    Documents,
+    Collections,
+    Analytics,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [Role::Experiments, Role::Documents, Role::Collections, Role::Analytics];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Experiments => "experiments",
+            Role::Documents => "documents",
+            Role::Collections => "collections",
+            Role::Analytics => "analytics",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Which engine answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Backend {
     DuckDb,
     Postgres,

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::domain::experiment::ExperimentId;
+use crate::domain::experiment::{ExperimentId, Status};
 use crate::domain::filter::{Aggregate, Field};
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 
@@ -47,4 +47,7 @@ pub trait ExperimentSurvey: Send + Sync + Debug {
     /// Runs by everything but their seed. Only completed runs count into figures; values that are no finite number do
     /// not. Groups without a mean come last whichever the direction.
     async fn groups(&self, query: &GroupQuery) -> Result<Groups>;
+
+    /// How many runs there are of each status, archived ones too; a status that none has is left out.
+    async fn statuses(&self) -> Result<Vec<(Status, u64)>>;
 }

@@ -24,6 +24,10 @@ pub struct Statement {
     pub params: Vec<SqlValue>,
 }
 
+/// Status and number of the runs that have it.
+pub const STATUSES: &str =
+    "SELECT status, count(*) FROM ml_schema.experiments GROUP BY status ORDER BY status";
+
 /// Rows of `kind` (`p`arameter, `r`esult, `c`urve) and name, in a store whose newest id is `newest`.
 pub fn names(dialect: Dialect, newest: ExperimentId) -> String {
     let keys = |column: &str| match dialect {

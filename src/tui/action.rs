@@ -67,6 +67,8 @@ actions! {
     Copy "copy" "Copy the selected id to the clipboard"
     CopyLine "copy line" "Copy the selected line to the clipboard"
     Refresh "refresh" "Read again what is shown"
+    /// A backend that is down is not waited for.
+    TryNow "try now" "Ask the backends that are down at once"
     Suspend "suspend" "Put labtop in the background (fg brings it back)"
     ToggleMouse "mouse" "Give the mouse to the terminal, or take it back"
     NextTheme "theme" "Try the next theme"

@@ -116,6 +116,11 @@ impl Context<'_> {
         self.send(Command::Cancel(cancel))
     }
 
+    /// Asks the backends that are down at once; how they stand is told when they have answered.
+    pub fn try_now(&mut self) {
+        self.send(Command::TryNow);
+    }
+
     pub fn toast(&mut self, tone: Tone, text: impl Into<String>) {
         self.toasts.push(Toast { text: text.into(), tone, at: self.now });
     }

@@ -107,11 +107,6 @@ impl Jobs {
             // meanwhile says the same once more.
             let last = watcher.lock().clone();
             shared.tell(Event::Job(last)).await;
-            if let Err(OpsError::Store(error)) = &result
-                && error.is_transient()
-            {
-                shared.suspicion.notify_one();
-            }
             let result = result.map_err(|error| failure(&error));
             shared.tell(Event::Done { ticket, result }).await;
         });

@@ -21,6 +21,7 @@ pub mod protocol;
 mod reads;
 mod reaper;
 mod slots;
+mod timings;
 mod writes;
 
 use jobs::Jobs;
@@ -56,8 +57,8 @@ struct Shared {
     lab: Arc<Lab>,
     events: mpsc::Sender<Event>,
     live: Arc<Live>,
-    /// Wakes the health check: something said a backend is down, or a write succeeded after it was.
-    suspicion: Arc<tokio::sync::Notify>,
+    /// Wakes the health check: somebody wants to know now.
+    try_now: Arc<tokio::sync::Notify>,
     /// Wakes the watch over runs of other processes: they may have begun some.
     outside: Arc<tokio::sync::Notify>,
     /// Counts the changes of other processes, for whoever follows one of their runs.
@@ -81,7 +82,7 @@ async fn serve(
         lab,
         events,
         live: Arc::default(),
-        suspicion: Arc::default(),
+        try_now: Arc::default(),
         outside: Arc::default(),
         news: tokio::sync::watch::Sender::default(),
     };
@@ -104,6 +105,7 @@ async fn serve(
                 }
             },
             Command::Remember(sections) => remember(&shared, sections).await,
+            Command::TryNow => shared.try_now.notify_one(),
             Command::Cancel(cancel) => jobs.cancel(&shared, ticket, cancel),
         }
     }
@@ -142,6 +144,10 @@ fn spawn_background(
     });
     let (stopped_pump, stopped_watch, stopped_feed, stopped_wake) =
         (until(stop), until(stop), until(stop), until(stop));
+    let (times, stopped_times) = (shared.clone(), until(stop));
+    tasks.spawn(async move {
+        tokio::select! { () = timings::watch(&times) => {}, () = stopped_times => {} }
+    });
     tasks.spawn(async move {
         tokio::select! { () = reaper::watch(&wake) => {}, () = stopped_wake => {} }
     });

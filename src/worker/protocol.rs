@@ -64,6 +64,8 @@ pub enum Command {
     Remember(toml::Table),
     /// Stops a run or a batch that this process works on, and withdraws what is queued.
     Cancel(Cancel),
+    /// Asks the backends that are down without waiting for their next try. Has no answer but health.
+    TryNow,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -246,6 +248,8 @@ pub enum Event {
     Health(Vec<RoleHealth>),
     /// How much waits to be delivered to the collection store.
     Outbox(OutboxState),
+    /// How fast the roles answered lately, a whole new picture too; at most once a second, and only while they are asked.
+    Timings(Vec<Timings>),
     /// Another program may have changed something: what is on screen should be read again.
     Changed,
     /// A line for the log.
@@ -363,6 +367,7 @@ pub enum BackendState {
     /// Not asked yet.
     Unknown,
     Up {
+        since: jiff::Timestamp,
         place: String,
         version: String,
         latency: Duration,
@@ -372,6 +377,18 @@ pub enum BackendState {
         why: Failure,
         next_try: jiff::Timestamp,
     },
+}
+
+/// How fast one role answered lately.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timings {
+    /// As in [`RoleHealth`].
+    pub role: &'static str,
+    /// Since this process started.
+    pub answered: u64,
+    pub failed: u64,
+    /// The last answers, oldest first.
+    pub took: Vec<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

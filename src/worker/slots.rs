@@ -22,9 +22,6 @@ impl Slots {
         let task = tokio::spawn(async move {
             let followed = follow::wanted(&read);
             let result = pace.answer(&shared.lab, read).await;
-            if result.as_ref().is_err_and(|failure| failure.unavailable) {
-                shared.suspicion.notify_one();
-            }
             let seen = follow::start_of(&result);
             shared.tell(Event::Answer { ticket, slot, result }).await;
             if let (true, Some(seen)) = (followed, seen) {

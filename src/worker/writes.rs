@@ -14,9 +14,6 @@ use super::reads::failure;
 pub async fn one_after_another(shared: Shared, mut queue: mpsc::Receiver<(Ticket, Write)>) {
     while let Some((ticket, write)) = queue.recv().await {
         let result = carry_out(&shared, write).await.map_err(|error| failure(&error));
-        if result.as_ref().is_err_and(|failure| failure.unavailable) {
-            shared.suspicion.notify_one();
-        }
         let changed = result.is_ok();
         shared.tell(Event::Done { ticket, result }).await;
         if changed {
@@ -67,7 +64,7 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         }
         Write::Init => {
             let applied: usize = schema::init(lab).await?.iter().map(|database| database.applied.len()).sum();
-            shared.suspicion.notify_one();
+            shared.try_now.notify_one();
             format!("Databases are ready: {applied} {} applied", plural(applied as u64, "migration"))
         }
         Write::LaunchBatch(_)

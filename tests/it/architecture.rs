@@ -13,7 +13,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("analytics", &["domain", "store"]),
     ("ops", &["domain", "config", "store", "analytics", "embed", "runner"]),
     ("worker", &["domain", "store", "ops"]),
-    ("telemetry", &["worker::protocol"]),
+    ("telemetry", &["config", "worker::protocol"]),
+    ("exporter", &["ops"]),
     ("tui", &["domain", "config", "worker::protocol"]),
 ];
 

@@ -8,6 +8,7 @@ mod cli;
 mod compose;
 mod contract;
 mod faults;
+mod observe;
 mod postgres;
 mod pty;
 mod soak;

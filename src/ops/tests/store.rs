@@ -321,6 +321,16 @@ impl ExperimentSurvey for FakeStore {
     async fn groups(&self, _: &GroupQuery) -> Result<Groups> {
         Err(error(ErrorKind::Invalid, "memory makes no groups"))
     }
+
+    async fn statuses(&self) -> Result<Vec<(Status, u64)>> {
+        self.list_fails.check(Backend::Postgres, "counting experiments")?;
+        let count = |status| self.experiments().iter().filter(|run| run.status == status).count() as u64;
+        Ok(Status::ALL
+            .map(|status| (status, count(status)))
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect())
+    }
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 mod client;
 mod collections;
 mod error;
+mod inspect;
 pub mod schema;
 #[cfg(test)]
 mod tests;

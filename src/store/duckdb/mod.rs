@@ -8,6 +8,7 @@ pub mod engine;
 mod entries;
 pub mod error;
 pub mod experiments;
+mod inspect;
 mod lane;
 mod lease;
 mod list;

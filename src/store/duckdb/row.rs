@@ -21,7 +21,6 @@ pub const EXPERIMENT: &str = "id, key::VARCHAR, name, model_type, dataset, coale
 pub const EXPERIMENT_COLUMNS: usize = 33;
 
 pub fn experiment(row: &Row<'_>) -> duckdb::Result<Experiment> {
-    let status: String = row.get(7)?;
     Ok(Experiment {
         id: row.get(0)?,
         key: uuid(row, 1)?,
@@ -30,7 +29,7 @@ pub fn experiment(row: &Row<'_>) -> duckdb::Result<Experiment> {
         dataset: row.get(4)?,
         description: row.get(5)?,
         parameters: object(row, 6)?,
-        status: status.parse::<Status>().map_err(|message| unreadable(7, message))?,
+        status: status(row, 7)?,
         results: object(row, 8)?,
         figures: Figures {
             accuracy: row.get(9)?,
@@ -59,6 +58,10 @@ pub fn experiment(row: &Row<'_>) -> duckdb::Result<Experiment> {
         archived_at: time(row, 31)?,
         error: row.get(32)?,
     })
+}
+
+pub fn status(row: &Row<'_>, column: usize) -> duckdb::Result<Status> {
+    row.get::<_, String>(column)?.parse().map_err(|message| unreadable(column, message))
 }
 
 pub fn uuid(row: &Row<'_>, column: usize) -> duckdb::Result<Uuid> {

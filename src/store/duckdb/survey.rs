@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use duckdb::{Connection, Row, ToSql, params_from_iter};
 use jiff::Timestamp;
 
-use crate::domain::experiment::ExperimentId;
+use crate::domain::experiment::{ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
 use crate::store::Result;
@@ -79,6 +79,18 @@ impl ExperimentSurvey for Experiments {
         let found = self.engine.read("grouping experiments", read).await?;
         let total = found.first().map_or(0, |(_, total)| *total);
         Ok(Groups { rows: found.into_iter().map(|(group, _)| group).collect(), total })
+    }
+
+    async fn statuses(&self) -> Result<Vec<(Status, u64)>> {
+        self.engine
+            .read("counting experiments", |connection| {
+                let mut statement = connection.prepare(survey_sql::STATUSES)?;
+                let counted = statement.query_map([], |found| {
+                    Ok((row::status(found, 0)?, found.get::<_, i64>(1)?.unsigned_abs()))
+                })?;
+                counted.collect()
+            })
+            .await
     }
 }
 

@@ -15,6 +15,7 @@ mod experiments;
 mod extension;
 mod follow;
 mod indexes;
+mod inspect;
 mod json;
 mod link;
 mod list;

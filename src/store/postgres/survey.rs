@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use crate::domain::experiment::ExperimentId;
+use crate::domain::experiment::{ExperimentId, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
-use crate::store::Result;
 use crate::store::experiments::ExperimentQuery;
 use crate::store::filter_sql::Dialect;
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::survey_sql::{self, Statement};
+use crate::store::{ErrorKind, Result};
 
 use super::experiments::typed;
 use super::schema::Part;
@@ -89,6 +89,18 @@ impl ExperimentSurvey for Pg {
         };
         let groups = rows.iter().map(|row| self.group(doing, row, query.figures.len()));
         Ok(Groups { rows: groups.collect::<Result<_>>()?, total: total.unsigned_abs() })
+    }
+
+    async fn statuses(&self) -> Result<Vec<(Status, u64)>> {
+        let doing = "counting experiments";
+        let statement = Statement { sql: survey_sql::STATUSES.to_owned(), params: Vec::new() };
+        let counted = |row: &Row| {
+            let status: String = self.value(doing, row, 0)?;
+            let status =
+                status.parse().map_err(|problem: String| self.error(ErrorKind::Backend, doing, problem))?;
+            Ok((status, self.value::<i64>(doing, row, 1)?.unsigned_abs()))
+        };
+        self.survey(doing, &statement).await?.iter().map(counted).collect()
     }
 }
 

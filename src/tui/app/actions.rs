@@ -35,7 +35,13 @@ impl App {
             Action::PreviousTab => self.show((self.active + self.tabs.len() - 1) % self.tabs.len()),
             Action::Suspend => self.effects.push(Effect::Suspend),
             Action::ToggleMouse => self.toggle_mouse(),
-            Action::Refresh => self.refresh(),
+            Action::Refresh => {
+                if self.is_anything_down() {
+                    self.with_tab(|_, cx| cx.try_now());
+                }
+                self.refresh();
+            }
+            Action::TryNow => self.try_now(),
             Action::NextTheme => self.next_theme(),
             Action::LoadDemo => self.with_tab(|_, cx| {
                 cx.write(Write::LoadDemo);
@@ -61,6 +67,15 @@ impl App {
             self.show(other);
         }
         self.act(action);
+    }
+
+    fn try_now(&mut self) {
+        if self.is_anything_down() {
+            self.with_tab(|_, cx| cx.try_now());
+            self.toast(Tone::Plain, "asking again");
+        } else {
+            self.toast(Tone::Good, "nothing is down");
+        }
     }
 
     fn go(&mut self, section: &str) {

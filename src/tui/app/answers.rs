@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::tui::context::{Effect, Parting, Tone};
+use crate::tui::jobs::clock;
 use crate::tui::popups::message::Message as MessagePopup;
-use crate::worker::protocol::{Command, Event, Failure, Request, Slot, Ticket};
+use crate::worker::protocol::{BackendState, Command, Event, Failure, Request, RoleHealth, Slot, Ticket};
 
 use super::App;
 
@@ -47,9 +48,9 @@ impl App {
                     self.effects.push(Effect::Quit(Parting::Idle));
                 }
             }
-            Event::Health(health) => self.health.clone_from(health),
+            Event::Health(health) => self.hear_health(health),
             Event::Experiment(_) | Event::Points { .. } | Event::Batch(_) | Event::Log(_) => {}
-            Event::Removed(_) | Event::Changed | Event::Outbox(_) => {}
+            Event::Removed(_) | Event::Changed | Event::Outbox(_) | Event::Timings(_) => {}
         }
         self.with_tabs(|tabs, cx| {
             for tab in tabs {
@@ -64,6 +65,19 @@ impl App {
         if matches!(event, Event::Changed | Event::Done { result: Ok(_), .. }) {
             self.refresh();
         }
+    }
+
+    /// What is down has a line of its own; what is back is told once.
+    fn hear_health(&mut self, health: &[RoleHealth]) {
+        for role in health.iter().filter(|role| matches!(role.state, BackendState::Up { .. })) {
+            let before = self.health.iter().find(|before| before.role == role.role);
+            if let Some(BackendState::Down { since, .. }) = before.map(|before| &before.state) {
+                let down = Duration::try_from(self.now.duration_since(*since)).unwrap_or_default();
+                let text = format!("{}: {} is back after {}", role.role, role.backend, clock(down));
+                self.toast(Tone::Good, text);
+            }
+        }
+        self.health = health.to_vec();
     }
 
     fn hear_done(&mut self, ticket: Ticket, result: &Result<String, Failure>) {
@@ -93,6 +107,8 @@ impl App {
         let event = match &request.command {
             Command::Read(slot, _) => Event::Answer { ticket, slot: *slot, result: Err(failure) },
             Command::Remember(sections) => return self.keep_later(sections),
+            // It is asked by itself soon enough.
+            Command::TryNow => return self.toast(Tone::Bad, "busy: try again in a moment"),
             Command::Write(_) | Command::Cancel(_) => Event::Done { ticket, result: Err(failure) },
         };
         if let Event::Answer { .. } = event {
@@ -109,7 +125,7 @@ impl App {
             };
             let slot = match &request.command {
                 Command::Read(slot, _) => Some(*slot),
-                Command::Remember(_) => continue,
+                Command::Remember(_) | Command::TryNow => continue,
                 Command::Write(_) | Command::Cancel(_) => None,
             };
             self.asked.retain(|asked| slot.is_none() || asked.slot != slot);

@@ -11,7 +11,7 @@ use crate::tui::jobs::clock;
 use crate::tui::keymap::{Keys, shown_key};
 use crate::tui::widgets::footer::{self, Hint};
 use crate::tui::widgets::pane::spinner;
-use crate::tui::widgets::statusbar::{down_line, draw_right, fitted, health_line, meter_line};
+use crate::tui::widgets::statusbar::{backends_line, down_line, draw_right, fitted, health_line, meter_line};
 use crate::tui::widgets::tabbar::TabBar;
 use crate::tui::widgets::toast;
 
@@ -76,19 +76,23 @@ impl App {
         bar.draw(area, buffer, &self.theme);
         let room = usize::from(area.width.saturating_sub(bar.width()));
         let health = health_line(&self.options.profile, &self.health, &self.theme, room.saturating_sub(2));
-        // With the time left where there is room for it; without a meter where there is not even room for that.
-        let forms = [Some(true), Some(false), None].map(|form| {
-            let meter = form.and_then(|with_left| meter_line(&self.jobs, self.now, &self.theme, with_left));
-            [Some(health.clone()), meter].into_iter().flatten().collect::<Vec<_>>()
-        });
+        let backends = backends_line(&self.options.profile, &self.health, &self.theme);
+        let meter = |with_left| meter_line(&self.jobs, self.now, &self.theme, with_left);
+        let meters = [meter(true), meter(false)];
+        // The fullest form that there is room for: the time left goes first, then the names of backends, then the meter.
+        let mut forms: Vec<Vec<Line<'static>>> = Vec::new();
+        for health in backends.iter().chain([&health]) {
+            forms.extend(meters.iter().flatten().map(|meter| vec![health.clone(), meter.clone()]));
+        }
+        forms.extend(backends.into_iter().map(|backends| vec![backends]));
+        let least = vec![health];
         let wide = |pieces: &[Line<'_>]| {
             pieces.iter().map(|piece| piece.width() + 3).sum::<usize>().saturating_sub(1)
         };
-        let [.., least] = &forms;
-        let pieces = forms.iter().find(|pieces| wide(pieces) <= room).unwrap_or(least);
+        let pieces = forms.into_iter().find(|pieces| wide(pieces) <= room).unwrap_or(least);
         let meter_fits = pieces.len() > 1;
         let right = Rect { x: area.x + bar.width().min(area.width), ..area }.intersection(area);
-        draw_right(right, buffer, &self.theme, pieces);
+        draw_right(right, buffer, &self.theme, &pieces);
         meter_fits
     }
 

@@ -41,6 +41,40 @@ fn what_is_down_is_told_and_the_rest_works() {
 }
 
 #[test]
+fn what_is_back_is_told_once_and_can_be_asked_for() {
+    let mut stage = stage();
+    stage.press("5r");
+    assert!(stage.screen().contains("nothing is down") && !stage.commands().contains(&&Command::TryNow));
+    stage.wait(10);
+    down_now(&mut stage);
+    stage.press("r");
+    assert_eq!(stage.last_command(), &Command::TryNow);
+    stage.press("1<ctrl+r>");
+    assert_eq!(stage.commands().iter().filter(|command| ***command == Command::TryNow).count(), 2);
+    stage.wait(3).hear(Event::Health(health(["experiments", "documents", "collections", "analytics"])));
+    assert!(stage.screen().contains("experiments: DuckDB is back after 0:45"), "{}", stage.screen());
+    stage.wait(10).hear(Event::Health(health(["experiments", "documents", "collections", "analytics"])));
+    assert!(!stage.screen().contains("is back"), "{}", stage.screen());
+}
+
+#[test]
+fn backends_are_named_where_there_is_room() {
+    let mut stage = stage();
+    let mut roles = health(["experiments", "documents", "collections", "analytics"]);
+    roles[0].backend = "PostgreSQL";
+    roles[1].backend = "PostgreSQL";
+    roles[2] = down("collections", "Chroma", stage.now, 42);
+    stage.hear(Event::Health(roles));
+    insta::assert_snapshot!("backends_80", stage.screen());
+    stage.tell(Message::Resize(Size::new(160, 45)));
+    insta::assert_snapshot!("backends_160", stage.screen());
+    stage.hear(job(900, JobState::Running, 0));
+    stage.wait(42).hear(job(900, JobState::Running, 7));
+    let first = stage.screen().lines().next().unwrap().to_owned();
+    assert!(first.contains("batch 7/12") && first.contains("Chroma ✗"), "{first}");
+}
+
+#[test]
 fn an_idle_app_wants_no_tick() {
     let mut stage = stage();
     assert_eq!(stage.app.next_tick(), None);

@@ -85,7 +85,7 @@ impl Data {
                 ]
             }
             Command::Write(_) => vec![done("done".to_owned())],
-            Command::Remember(_) => Vec::new(),
+            Command::Remember(_) | Command::TryNow => Vec::new(),
             Command::Cancel(Cancel::Experiment(id)) => vec![done(format!("cancelled #{id}"))],
             Command::Cancel(_) => vec![done("cancelled".to_owned())],
         }

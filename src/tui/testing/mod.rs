@@ -120,6 +120,7 @@ impl Stage {
 /// All roles up.
 pub(crate) fn health<const N: usize>(roles: [&'static str; N]) -> Vec<RoleHealth> {
     let state = |index: u64| BackendState::Up {
+        since: data::at(0),
         place: "data/labtop.duckdb".to_owned(),
         version: "1.5.6".to_owned(),
         latency: Duration::from_millis(index + 1),

@@ -42,6 +42,26 @@ pub fn health_line(profile: &str, health: &[RoleHealth], theme: &Theme, room: us
     line
 }
 
+/// `servers PostgreSQL ● 3ms Chroma ✗`: as [`health_line`], backend by backend; none where all is one backend.
+pub fn backends_line(profile: &str, health: &[RoleHealth], theme: &Theme) -> Option<Line<'static>> {
+    let mut backends: Vec<(&str, Vec<RoleHealth>)> = Vec::new();
+    for role in health {
+        match backends.iter_mut().find(|(backend, _)| *backend == role.backend) {
+            Some((_, roles)) => roles.push(role.clone()),
+            None => backends.push((role.backend, vec![role.clone()])),
+        }
+    }
+    if backends.len() < 2 {
+        return None;
+    }
+    let mut line = Line::from(Span::raw(fit(&one_line(profile, 64), 16)));
+    for (backend, roles) in backends {
+        line.spans.push(Span::raw("  "));
+        line.spans.extend(health_line(backend, &roles, theme, usize::MAX));
+    }
+    Some(line)
+}
+
 /// One line about what is down: `experiments ✗ PostgreSQL down 0:42: refused · next try 3s`; none when nothing is.
 pub fn down_line(health: &[RoleHealth], now: Timestamp, theme: &Theme) -> Option<Line<'static>> {
     let mut outages: Vec<(Vec<&str>, &RoleHealth)> = Vec::new();

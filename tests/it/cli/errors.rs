@@ -36,8 +36,8 @@ fn absent_servers_are_named_with_the_remedy_and_exit_3() {
     }
     let (code, stdout, _) = absent(&["doctor"]);
     assert_eq!(code, Some(3));
-    assert_eq!(stdout.matches("DOWN").count(), 3, "{stdout}");
-    assert!(stdout.contains("up    analytics"), "{stdout}");
+    assert_eq!(stdout.matches("FAIL").count(), 3, "{stdout}");
+    assert!(stdout.contains("ok    analytics (DuckDB)"), "{stdout}");
 }
 
 #[test]

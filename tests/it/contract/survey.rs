@@ -1,6 +1,6 @@
 //! Questions about many experiments at once.
 
-use labtop::domain::experiment::{ExperimentId, NewExperiment};
+use labtop::domain::experiment::{Edit, ExperimentId, NewExperiment, Status};
 use labtop::domain::filter::{Aggregate, Field, Figure, Filter};
 use labtop::domain::survey::{CurveValues, Spread};
 use labtop::store::experiments::{ExperimentQuery, ExperimentStore, Sort};
@@ -21,6 +21,7 @@ macro_rules! cases {
             runs_are_grouped_by_all_but_the_seed,
             simulated_runs_are_no_group_with_others,
             groups_sort_by_their_mean_and_page,
+            runs_are_counted_by_their_status,
         );
     };
 }
@@ -170,4 +171,14 @@ async fn groups_sort_by_their_mean_and_page(backends: &Backends) {
     assert_eq!(order(&GroupQuery { descending: false, ..sorted.clone() }).await, [1, 3, 2, 4]);
     assert_eq!(order(&GroupQuery { skip: 1, limit: 2, ..sorted.clone() }).await, [3, 1]);
     assert_eq!(order(&grouped(&[])).await, [4, 3, 2, 1]);
+}
+
+async fn runs_are_counted_by_their_status(backends: &Backends) {
+    let store = backends.experiments();
+    assert_eq!(store.statuses().await.unwrap(), []);
+    for results in [None, Some(json!({ "loss": 1 })), Some(json!({ "loss": 2 }))] {
+        run(store, json!({}), results).await;
+    }
+    store.edit(3, &Edit::Archive(true)).await.unwrap();
+    assert_eq!(store.statuses().await.unwrap(), [(Status::Completed, 2), (Status::Running, 1)]);
 }

@@ -1,8 +1,10 @@
 //! What the tests share.
 
 pub mod backends;
+pub mod chroma;
 pub mod labtop;
 pub mod own_servers;
+pub mod prometheus;
 pub mod proxy;
 pub mod samples;
 pub mod servers;

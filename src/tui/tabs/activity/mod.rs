@@ -126,10 +126,8 @@ impl Tab for Activity {
         }
         match event {
             Event::Job(update) => self.jobs.hear(update, cx.now),
-            Event::Health(health) => {
-                self.latencies.add(health);
-                self.health.clone_from(health);
-            }
+            Event::Health(health) => self.health.clone_from(health),
+            Event::Timings(timings) => self.latencies = Latencies::of(timings),
             Event::Outbox(state) => self.outbox.clone_from(state),
             Event::Log(line) => {
                 if self.log.len() >= LOG_LINES {
@@ -153,7 +151,8 @@ impl Tab for Activity {
     fn hints(&self) -> &'static [Action] {
         match self.focus {
             Focus::Jobs => &[Action::Cancel, Action::NextPane, Action::Down, Action::Palette],
-            Focus::Workers | Focus::Health | Focus::Log => {
+            Focus::Health => &[Action::TryNow, Action::NextPane, Action::Down, Action::Copy, Action::Palette],
+            Focus::Workers | Focus::Log => {
                 &[Action::NextPane, Action::Down, Action::Bottom, Action::Copy, Action::Palette]
             }
         }

@@ -1,5 +1,7 @@
 //! The activity tab.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use crate::domain::outbox::OutboxState;
@@ -8,7 +10,7 @@ use crate::tui::context::Effect;
 use crate::tui::testing::data::{Data, at};
 use crate::tui::testing::{Stage, down, health};
 use crate::worker::protocol::{
-    Answer, Cancel, Command, Event, JobState, JobUpdate, LogLevel, LogLine, Slot, Ticket,
+    Answer, Cancel, Command, Event, JobState, JobUpdate, LogLevel, LogLine, Slot, Ticket, Timings,
 };
 
 fn job(ticket: u64, state: JobState, done: u64) -> Event {
@@ -24,6 +26,11 @@ fn busy(width: u16, height: u16) -> Stage {
     let mut roles = health(["experiments", "documents", "collections", "analytics"]);
     roles[2] = down("collections", "Chroma", stage.now, 42);
     stage.hear(Event::Health(roles));
+    let took = |base: u64| (1..=30).map(|step| Duration::from_micros(base * step * step)).collect();
+    stage.hear(Event::Timings(vec![
+        Timings { role: "experiments", answered: 1204, failed: 0, took: took(50) },
+        Timings { role: "collections", answered: 30, failed: 3, took: took(2000) },
+    ]));
     for (second, level, text) in [
         (1, LogLevel::Info, "opened data/labtop.duckdb"),
         (2, LogLevel::Warn, "collections: \u{1b}[31mconnection refused\u{1b}[0m\nsecond line"),

@@ -12,7 +12,7 @@ use crate::tui::context::Look;
 use crate::tui::jobs::{Job, clock, per_time};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::notice::draw_empty;
-use crate::tui::widgets::number::took;
+use crate::tui::widgets::number::{counted, took};
 use crate::tui::widgets::pane::Pane;
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::statusbar::meter;
@@ -26,6 +26,9 @@ const WIDE: u16 = 130;
 
 /// Lines below the roles about the selected one.
 const HEALTH_LINES: u16 = 2;
+
+/// Answers in the sparkline of a role.
+const LATELY: usize = 8;
 
 /// Longest log line that is looked at, bytes.
 const LONGEST: usize = 4096;
@@ -134,10 +137,11 @@ impl Activity {
             columns: vec![
                 Column::new("role").width(11, 12),
                 Column::new("backend").width(10, 11).priority(3),
-                Column::new("state").width(25, 26).flex(1),
-                Column::new("p50").width(6, 7).right().priority(1),
-                Column::new("p95").width(6, 7).right().priority(2),
-                Column::new("lately").width(9, 12).priority(4),
+                Column::new("state").width(16, 26).flex(1),
+                Column::new("p50").width(6, 6).right().priority(1),
+                Column::new("p95").width(6, 6).right().priority(2),
+                Column::new("p99").width(6, 6).right().priority(4),
+                Column::new("lately").width(LATELY as u16, LATELY as u16).priority(5),
             ],
             total: self.health.len(),
             cursor: self.role,
@@ -150,7 +154,7 @@ impl Activity {
         });
         if let Some(role) = self.health.get(self.role.selected) {
             let mut prose = Prose::default();
-            prose.push(&one_line(&about(role), LONGEST), theme.dim);
+            prose.push(&one_line(&self.about(role, look), LONGEST), theme.dim);
             if !self.outbox.is_empty() {
                 prose.push(&one_line(&about_outbox(&self.outbox, look.now), LONGEST), theme.warn);
             }
@@ -167,8 +171,31 @@ impl Activity {
             Cell::styled(state, style),
             Cell::new(figure(0.5)),
             Cell::new(figure(0.95)),
-            Cell::styled(self.latencies.sparkline(role.role, 12), look.theme.dim),
+            Cell::new(figure(0.99)),
+            Cell::styled(self.latencies.sparkline(role.role, LATELY), look.theme.dim),
         ])
+    }
+
+    /// Where it is and how it answered, or why it is down and what to do.
+    fn about(&self, role: &RoleHealth, look: &Look<'_>) -> String {
+        match &role.state {
+            BackendState::Unknown => String::new(),
+            BackendState::Up { since, place, version, latency } => {
+                let (answered, failed) = self.latencies.counts(role.role).unwrap_or_default();
+                let since = since.strftime("%H:%M:%S");
+                format!(
+                    "{}: {version} at {place} · up since {since}, greeted in {} · {}, {}",
+                    role.role,
+                    took(*latency),
+                    counted(answered, "answer"),
+                    counted(failed, "error"),
+                )
+            }
+            BackendState::Down { .. } => {
+                let now = look.keys.say("{try_now} tries now");
+                format!("{}: {} · {now}", role.role, why(role))
+            }
+        }
     }
 
     fn draw_log(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
@@ -253,11 +280,16 @@ fn state_of(role: &RoleHealth, look: &Look<'_>) -> (String, ratatui::style::Styl
     let theme: &Theme = look.theme;
     match &role.state {
         BackendState::Unknown => ("○ not asked yet".to_owned(), theme.dim),
-        BackendState::Up { version, .. } => (format!("● up · {version}"), theme.good),
+        BackendState::Up { version, .. } => {
+            // The name stands in the column before.
+            let version = version.strip_prefix(role.backend).unwrap_or(version).trim_start();
+            (format!("● up · {version}"), theme.good)
+        }
         BackendState::Down { since, next_try, .. } => {
-            let down = Duration::try_from(look.now.duration_since(*since)).unwrap_or_default();
             let wait = next_try.as_second().saturating_sub(look.now.as_second()).max(0);
-            (format!("✗ down {} · next try {wait}s", clock(down)), theme.bad)
+            let next = if wait > 0 { format!("next {wait}s") } else { "trying".to_owned() };
+            let down = Duration::try_from(look.now.duration_since(*since)).unwrap_or_default();
+            (format!("✗ {} · {next}", clock(down)), theme.bad)
         }
     }
 }
@@ -281,15 +313,6 @@ fn about_outbox(outbox: &OutboxState, now: Timestamp) -> String {
         text.push_str(&format!(": {why}"));
     }
     text
-}
-
-/// Where it is, or why it is down and what to do.
-fn about(role: &RoleHealth) -> String {
-    match &role.state {
-        BackendState::Unknown => String::new(),
-        BackendState::Up { place, .. } => format!("{}: {place}", role.role),
-        BackendState::Down { .. } => format!("{}: {}", role.role, why(role)),
-    }
 }
 
 fn why(role: &RoleHealth) -> String {

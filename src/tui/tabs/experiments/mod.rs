@@ -271,7 +271,7 @@ impl Tab for Experiments {
             Event::Batch(batch) => self.hear_batch(batch, cx),
             Event::Removed(ids) => self.marks.forget(ids),
             Event::Answer { .. } | Event::Job(_) | Event::Changed => {}
-            Event::Health(_) | Event::Outbox(_) => {}
+            Event::Health(_) | Event::Outbox(_) | Event::Timings(_) => {}
         }
     }
 
