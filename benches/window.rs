@@ -69,6 +69,8 @@ fn settings(server: &Config) -> Result<config::Postgres, Failure> {
         pool_size: 4,
         connect_timeout_ms: 5000,
         statement_timeout_ms: 60_000,
+        ef_search: 100,
+        index_memory_mb: 256,
     })
 }
 

@@ -12,12 +12,14 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival, Expected};
-use super::{Lab, News, Result, Stop, Watcher};
+use super::reaper::BEAT;
+use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
@@ -30,6 +32,9 @@ use crate::store::{ErrorKind, StoreError};
 /// Reports on their way from a runner to the recorder: one batch of points. A runner that is ahead of storage by more
 /// than that waits.
 const REPORTS: usize = 256;
+
+/// How long the end of a run is tried to be stored once everything is told to end.
+const LEAVING: Duration = Duration::from_secs(30);
 
 /// How a simulated run is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,49 +58,98 @@ pub(crate) async fn execute(
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
+    let _held = lab.hands.hold(experiment.id);
     watcher.saw(News::Created(Box::new(experiment.clone())));
     let finished = match run(lab, &experiment, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
-        Ran::Ended(outcome, course, rest) => {
-            let finished = preview(&experiment, &outcome);
-            let mut documents = None;
-            if outcome.status == Status::Completed {
-                documents = make_documents(lab, &finished, &course, watcher).await;
-                if !delivery::goes_by_outbox(lab)
-                    && let Some(documents) = documents.take()
-                {
-                    put_documents(lab, finished.id, documents, watcher).await;
-                }
-                put_performance(lab, &finished, watcher).await;
-            }
-            let (id, attempt) = (experiment.id, experiment.attempt);
-            let expected = (pace.alone && documents.is_some()).then(|| delivery::expect(lab, id));
-            let mut entry = Entry { id, attempt, points: rest, outcome: Some(outcome), documents };
-            let finished = finish(lab, &experiment, &mut entry, watcher).await?;
-            if is_ours(&finished, &entry)
-                && let Some(documents) = &entry.documents
-            {
-                await_documents(lab, id, documents, expected, watcher).await;
-            }
-            finished
-        }
+        Ran::Ended(end) => tokio::select! {
+            finished = conclude(lab, &experiment, end, pace, watcher) => finished?,
+            never = recorder::keep_alive(lab, &experiment) => match never {},
+            () = given_up(stop) => return Err(OpsError::Cancelled),
+        },
     };
     watcher.saw(News::Finished(Box::new(finished.clone())));
     Ok(finished)
 }
 
+/// Whoever is told to end waits for a store that is away, but not for long.
+async fn given_up(stop: &Stop) {
+    stop.stopped().await;
+    tokio::time::sleep(LEAVING).await;
+}
+
+/// Stores what a run leaves behind and its end.
+async fn conclude(
+    lab: &Lab,
+    experiment: &Experiment,
+    end: End,
+    pace: Pace,
+    watcher: &dyn Watcher,
+) -> Result<Experiment> {
+    let finished = preview(experiment, &end.outcome);
+    let completed = end.outcome.status == Status::Completed;
+    let mut documents = None;
+    if completed {
+        // The documents of every attempt have the same ids: those of a late one must not take the place of the others.
+        if end.heard.elapsed() > BEAT && recorder::beat(lab, experiment).await.is_err() {
+            return overtaken(lab, experiment, watcher).await;
+        }
+        documents = make_documents(lab, &finished, &end.course, watcher).await;
+        if !delivery::goes_by_outbox(lab)
+            && let Some(documents) = documents.take()
+        {
+            put_documents(lab, finished.id, documents, watcher).await;
+        }
+        put_performance(lab, &finished, watcher).await;
+    }
+    let (id, attempt) = (experiment.id, experiment.attempt);
+    let expected = (pace.alone && documents.is_some()).then(|| delivery::expect(lab, id));
+    let mut entry = Entry { id, attempt, points: end.rest, outcome: Some(end.outcome), documents };
+    match finish(lab, &mut entry, watcher).await? {
+        Some(finished) => {
+            if let Some(documents) = &entry.documents {
+                await_documents(lab, id, documents, expected, watcher).await;
+            }
+            Ok(finished)
+        }
+        None => {
+            let stored = overtaken(lab, experiment, watcher).await?;
+            if completed {
+                make_good(lab, &stored, watcher).await;
+            }
+            Ok(stored)
+        }
+    }
+}
+
 /// How a runner left us.
 enum Ran {
-    /// With the points that are not stored yet.
-    Ended(Outcome, Course, Vec<MetricPoint>),
+    Ended(End),
     /// Somebody else ended this attempt, or began a later one.
     Overtaken,
+}
+
+struct End {
+    outcome: Outcome,
+    course: Course,
+    /// Points that are not stored yet.
+    rest: Vec<MetricPoint>,
+    /// When the store said last that this attempt is the current one.
+    heard: Instant,
 }
 
 async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watcher, stop: &Stop) -> Ran {
     let runner = match runner::by_name(&experiment.runner) {
         Ok(runner) => runner,
-        Err(unknown) => return Ran::Ended(outcome(Err(unknown), stop), Course::default(), Vec::new()),
+        Err(unknown) => {
+            let outcome = outcome(Err(unknown), stop);
+            return Ran::Ended(End {
+                outcome,
+                course: Course::default(),
+                rest: Vec::new(),
+                heard: Instant::now(),
+            });
+        }
     };
     let job = job(experiment, pace);
     let (sink, reports) = mpsc::channel(REPORTS);
@@ -117,8 +171,7 @@ async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watch
         Ok(ended) => ended,
         Err(panic) => Err(RunError::Failed(format!("the runner '{}' broke off: {panic}", runner.name()))),
     };
-    let (course, rest) = recorder.into_course();
-    Ran::Ended(outcome(ended, stop), course, rest)
+    Ran::Ended(recorder.into_end(outcome(ended, stop)))
 }
 
 fn job(experiment: &Experiment, pace: Pace) -> Job {
@@ -230,15 +283,42 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
     }
 }
 
+/// This attempt came too late, and what it left behind beside its result may have taken the place of what the one that
+/// counts had left.
+async fn make_good(lab: &Lab, stored: &Experiment, watcher: &dyn Watcher) {
+    if PerformanceRow::of(stored).is_none()
+        && !lab.experiments.keeps_performance()
+        && let Err(error) = lab.analytics.remove(&[stored.id]).await
+    {
+        let text =
+            format!("The analytics hold a result of experiment {} that does not count. {error}", stored.id);
+        watcher.saw(News::Warning { id: Some(stored.id), text });
+    }
+    // Whoever runs it now will put its own; and documents that go by the outbox leave with the result that counts.
+    if stored.status != Status::Completed || delivery::goes_by_outbox(lab) {
+        return;
+    }
+    match lab.experiments.points(stored.id).await {
+        Ok(mut points) => {
+            let mut course = Course::default();
+            points.sort_by_key(|point| point.step);
+            points.iter().for_each(|point| course.add(&point.name, point.step, point.value));
+            if let Some(documents) = make_documents(lab, stored, &course, watcher).await {
+                put_documents(lab, stored.id, documents, watcher).await;
+            }
+        }
+        Err(error) => {
+            let text =
+                format!("The documents of experiment {} may be those of another attempt. {error}", stored.id);
+            watcher.saw(News::Warning { id: Some(stored.id), text });
+        }
+    }
+}
+
 /// Commits the result with the last points and the documents: it is the one thing that must not be lost. What the store
-/// refuses of the others is told as lost, and the result is stored without it.
-async fn finish(
-    lab: &Lab,
-    experiment: &Experiment,
-    entry: &mut Entry,
-    watcher: &dyn Watcher,
-) -> Result<Experiment> {
-    let id = experiment.id;
+/// refuses of the others is told as lost, and the result is stored without it. None when somebody else ended this attempt.
+async fn finish(lab: &Lab, entry: &mut Entry, watcher: &dyn Watcher) -> Result<Option<Experiment>> {
+    let id = entry.id;
     let mut stored = put_end(lab, entry, watcher).await;
     if let Err(error) = &stored
         && !error.is_transient()
@@ -258,12 +338,12 @@ async fn finish(
     }
     let stored = stored.map_err(|error| error.doing(format!("storing the result of experiment {id}")))?;
     if !is_ours(&stored, entry) {
-        return overtaken(lab, experiment, watcher).await;
+        return Ok(None);
     }
     if !entry.points.is_empty() {
         watcher.saw(News::Points { id, points: entry.points.clone() });
     }
-    Ok(stored)
+    Ok(Some(stored))
 }
 
 /// One commit, patiently; the experiment as it stands afterwards, ended by us or by somebody else.

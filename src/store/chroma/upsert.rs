@@ -20,7 +20,7 @@ impl Chroma {
         // Afresh, so that a collection made again with another dimension is noticed before anything is sent.
         let known = self.known(doing, name).await?;
         check_records(records, known.dimension)
-            .and_then(|()| records.iter().try_for_each(|record| kept_as_it_is(record)))
+            .and_then(|()| records.iter().try_for_each(kept_as_it_is))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         if records.is_empty() {
             return Ok(0);

@@ -17,7 +17,7 @@ use super::error::from_duckdb;
 use super::experiments::list_of;
 use super::row::{self, micros};
 
-const DELIVERY: &str =
+pub(super) const DELIVERY: &str =
     "id, collection, records::VARCHAR, experiment_id, tries, last_error, epoch_us(created_at)";
 
 /// See the module.
@@ -255,7 +255,7 @@ fn take(
         .map(Some)
 }
 
-fn delivery(row: &Row<'_>) -> duckdb::Result<Delivery> {
+pub(super) fn delivery(row: &Row<'_>) -> duckdb::Result<Delivery> {
     let records: String = row.get(2)?;
     Ok(Delivery {
         id: row.get(0)?,

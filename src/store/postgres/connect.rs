@@ -6,6 +6,7 @@ use deadpool_postgres::{
     BuildError, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
+use futures_util::future::{join_all, join3};
 use secrecy::ExposeSecret;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
@@ -99,6 +100,33 @@ impl Reader {
         let patience = self.pg.patience();
         let client = self.begin(doing)?;
         let answer = tokio::time::timeout(patience, client.query_typed(sql, parameters)).await;
+        self.end(doing, answer)
+    }
+
+    /// The rows of each statement, all in one transaction under `settings` (SET LOCAL ...) and in one round trip.
+    pub(super) async fn rows_under(
+        &mut self,
+        doing: &str,
+        settings: &str,
+        statements: &[(&str, &[Typed<'_>])],
+    ) -> Result<Vec<Vec<Row>>> {
+        let patience = self.pg.patience();
+        let begin = format!("BEGIN READ ONLY; {settings}");
+        // Dropped before the end, the connection is given up.
+        self.in_transaction = true;
+        let client = self.begin(doing)?;
+        let asked = async {
+            let reading = statements.iter().map(|(sql, parameters)| client.query_typed(sql, parameters));
+            // Sent in this order before the first answer is here. After an error, COMMIT rolls back.
+            let (begun, rows, ended) =
+                join3(client.batch_execute(&begin), join_all(reading), client.batch_execute("COMMIT")).await;
+            begun?;
+            let rows = rows.into_iter().collect::<Result<Vec<_>, _>>();
+            ended?;
+            rows
+        };
+        let answer = tokio::time::timeout(patience, asked).await;
+        self.in_transaction = answer.is_err();
         self.end(doing, answer)
     }
 

@@ -4,6 +4,7 @@
 //! statement run as tasks of their own, so that one that has begun is carried out.
 
 mod adopt;
+mod build;
 mod changes;
 mod connect;
 mod copy;
@@ -11,8 +12,12 @@ mod documents;
 mod entries;
 mod error;
 mod experiments;
+mod extension;
+mod follow;
+mod indexes;
 mod json;
 mod list;
+mod nearest;
 mod orders;
 mod outbox;
 mod outline;
@@ -23,6 +28,8 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

@@ -14,7 +14,8 @@ use crate::store::{ErrorKind, Result};
 use super::schema::Part;
 use super::{Pg, json};
 
-const DELIVERY: &str = "id, collection, records::text, experiment_id, tries, last_error, created_at";
+pub(super) const DELIVERY: &str =
+    "id, collection, records::text, experiment_id, tries, last_error, created_at";
 
 /// A claim on what waits longest and is nobody's. Rows of claims are locked in the order of their names, so that two who
 /// claim at once never wait for each other.
@@ -204,7 +205,7 @@ impl Pg {
         pack(&delivery.records).map_err(|error| self.error(ErrorKind::Invalid, doing, error.to_string()))
     }
 
-    fn delivery(&self, doing: &str, row: &Row) -> Result<Delivery> {
+    pub(super) fn delivery(&self, doing: &str, row: &Row) -> Result<Delivery> {
         let records: &str = self.value(doing, row, 2)?;
         let records = unpack(records).map_err(|problem| self.error(ErrorKind::Backend, doing, problem))?;
         Ok(Delivery {

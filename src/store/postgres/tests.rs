@@ -22,7 +22,7 @@ use crate::store::ErrorKind;
 use crate::store::changes::Changes;
 use crate::store::documents::DocumentStore;
 use crate::store::experiments::{ExperimentQuery, ExperimentStore, Sort};
-use crate::store::queue::BatchQueue;
+use crate::store::queue::{BatchQueue, Claimant};
 use crate::store::schema::{Schema, SchemaState};
 
 use super::{Pg, connect};
@@ -45,6 +45,8 @@ fn server() -> Option<config::Postgres> {
         pool_size: 4,
         connect_timeout_ms: 5000,
         statement_timeout_ms: 20_000,
+        ef_search: 100,
+        index_memory_mb: 256,
     })
 }
 
@@ -117,6 +119,10 @@ fn experiment(name: &str, status: Status) -> NewExperiment {
         tags: vec!["baseline".to_owned()],
         created_at: None,
     }
+}
+
+fn claimant() -> Claimant {
+    Claimant { worker: "w".to_owned(), host: None, runners: vec!["simulate".to_owned()], labels: None }
 }
 
 fn outcome(results: serde_json::Value) -> Outcome {
@@ -301,7 +307,7 @@ fn changes_of_others_are_told() {
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         // An empty queue asked for work is no change.
-        assert_eq!(pg.claim(Some(1), "w", 1).await.unwrap(), []);
+        assert_eq!(pg.claim(Some(1), &claimant(), 1).await.unwrap(), []);
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         pg.record(id, 1, &[point("loss", 0, 1.0)]).await.unwrap();
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
@@ -385,6 +391,8 @@ fn a_silent_server_is_not_waited_for_for_ever() {
             pool_size: 1,
             connect_timeout_ms: 100,
             statement_timeout_ms: 100,
+            ef_search: 100,
+            index_memory_mb: 256,
         };
         let error = Pg::new(&settings).greet().await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
@@ -441,7 +449,7 @@ fn speed() {
         println!("{:.0} trials/s", 20_000.0 / began.elapsed().as_secs_f64());
         let began = std::time::Instant::now();
         for _ in 0..200 {
-            pg.claim(Some(1), "w", 1).await.unwrap();
+            pg.claim(Some(1), &claimant(), 1).await.unwrap();
         }
         println!("{:.0} claims/s", 200.0 / began.elapsed().as_secs_f64());
     });

@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod labtop;
+pub mod own_servers;
 pub mod proxy;
 pub mod samples;
 pub mod servers;

@@ -26,7 +26,10 @@ pub enum Mode {
     /// Connections are accepted, and nothing is ever heard on any: the network swallows all.
     HalfOpen,
     /// Answers come in pieces of `bytes`, with a pause before each.
-    Drip { bytes: usize, pause: Duration },
+    Drip {
+        bytes: usize,
+        pause: Duration,
+    },
 }
 
 /// A proxy on a port of its own, in a thread of its own; gone when dropped.
@@ -37,8 +40,14 @@ pub struct Proxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A mode to take up, and where to say that it is in force.
-type Order = (Mode, std::sync::mpsc::Sender<()>);
+/// What a proxy is told, and where it says that it is so.
+type Order = (What, std::sync::mpsc::SyncSender<()>);
+
+enum What {
+    Mode(Mode),
+    /// Where the server is from now on.
+    Target(String),
+}
 
 /// Most connections wait for their turn at the listener.
 const BACKLOG: u32 = 1024;
@@ -50,7 +59,7 @@ impl Proxy {
         let accepted = Arc::new(AtomicUsize::new(0));
         // A test gives one order at a time and waits for it.
         let (orders, inbox) = mpsc::channel(1);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let count = accepted.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -72,8 +81,17 @@ impl Proxy {
 
     /// Takes up a mode; when this returns it is in force.
     pub fn set(&self, mode: Mode) {
-        let (tell, told) = std::sync::mpsc::channel();
-        self.orders.as_ref().unwrap().try_send((mode, tell)).unwrap();
+        self.order(What::Mode(mode));
+    }
+
+    /// The server has moved.
+    pub fn aim(&self, target: &str) {
+        self.order(What::Target(target.to_owned()));
+    }
+
+    fn order(&self, what: What) {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.orders.as_ref().unwrap().try_send((what, tell)).unwrap();
         told.recv().unwrap();
     }
 
@@ -99,6 +117,21 @@ enum Door {
     Closed(TcpSocket),
 }
 
+impl Door {
+    fn turned(self, mode: Mode, address: SocketAddr) -> Door {
+        match (self, mode) {
+            (Door::Open(listener), Mode::Refuse) => {
+                drop(listener);
+                Door::Closed(bound(address))
+            }
+            (Door::Closed(socket), mode) if mode != Mode::Refuse => {
+                Door::Open(socket.listen(BACKLOG).unwrap())
+            }
+            (door, _) => door,
+        }
+    }
+}
+
 fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -109,7 +142,7 @@ fn bound(address: SocketAddr) -> TcpSocket {
 async fn serve(
     mut door: Door,
     address: SocketAddr,
-    target: String,
+    mut target: String,
     mut inbox: mpsc::Receiver<Order>,
     accepted: Arc<AtomicUsize>,
 ) {
@@ -123,18 +156,14 @@ async fn serve(
         };
         tokio::select! {
             order = inbox.recv() => {
-                let Some((mode, tell)) = order else { return };
-                door = match (door, mode) {
-                    (Door::Open(listener), Mode::Refuse) => {
-                        drop(listener);
-                        Door::Closed(bound(address))
+                let Some((what, tell)) = order else { return };
+                match what {
+                    What::Target(there) => target = there,
+                    What::Mode(mode) => {
+                        door = door.turned(mode, address);
+                        modes.send_replace(mode);
                     }
-                    (Door::Closed(socket), mode) if mode != Mode::Refuse => {
-                        Door::Open(socket.listen(BACKLOG).unwrap())
-                    }
-                    (door, _) => door,
-                };
-                modes.send_replace(mode);
+                }
                 // Nobody waits for an answer whose test is over.
                 let _ = tell.send(());
             }

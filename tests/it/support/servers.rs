@@ -76,6 +76,8 @@ pub async fn postgres() -> Option<(config::Postgres, Database)> {
         pool_size: 4,
         connect_timeout_ms: 5000,
         statement_timeout_ms: 30_000,
+        ef_search: 100,
+        index_memory_mb: 256,
     };
     let database = Database::new(move || sql(url, format!("DROP DATABASE {name} WITH (FORCE)")));
     Some((settings, database))
@@ -107,8 +109,18 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
     Some((settings, database))
 }
 
-/// The environment that makes the program use these databases.
-pub fn variables(pg: &config::Postgres, chroma: &config::Chroma) -> Vec<(String, String)> {
+/// A connection of the test's own.
+pub async fn connect(settings: &config::Postgres) -> tokio_postgres::Client {
+    let config::Postgres { host, port, database, user, password, .. } = settings;
+    let mut config = tokio_postgres::Config::new();
+    config.host(host).port(*port).dbname(database).user(user).password(password.expose_secret());
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The environment that says where this database is.
+pub fn variables_of_postgres(pg: &config::Postgres) -> Vec<(String, String)> {
     let postgres = [
         ("HOST", pg.host.clone()),
         ("PORT", pg.port.to_string()),
@@ -116,8 +128,12 @@ pub fn variables(pg: &config::Postgres, chroma: &config::Chroma) -> Vec<(String,
         ("USER", pg.user.clone()),
         ("PASSWORD", pg.password.expose_secret().to_owned()),
     ];
-    let mut variables: Vec<(String, String)> =
-        postgres.map(|(name, value)| (format!("LABTOP__POSTGRES__{name}"), value)).into();
+    postgres.map(|(name, value)| (format!("LABTOP__POSTGRES__{name}"), value)).into()
+}
+
+/// The environment that makes the program use these databases.
+pub fn variables(pg: &config::Postgres, chroma: &config::Chroma) -> Vec<(String, String)> {
+    let mut variables = variables_of_postgres(pg);
     variables.push(("LABTOP__CHROMA__URL".to_owned(), chroma.url.clone()));
     variables.push(("LABTOP__CHROMA__DATABASE".to_owned(), chroma.database.clone()));
     variables.push(("LABTOP__PROFILE".to_owned(), "servers".to_owned()));
