@@ -3,7 +3,6 @@
 mod console;
 pub mod parquet;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use duckdb::params;
@@ -13,7 +12,6 @@ use crate::domain::experiment::ExperimentId;
 use crate::domain::performance::{ModelSummary, PerformanceRow};
 use crate::domain::table::Table;
 use crate::store::duckdb::engine::Engine;
-use crate::store::duckdb::experiments::list_of;
 use crate::store::duckdb::{performance, row};
 use crate::store::{Health, Result};
 
@@ -90,44 +88,49 @@ impl Analytics {
             .await
     }
 
-    /// Which of these experiments have a row.
-    pub async fn known(&self, ids: &[ExperimentId]) -> Result<HashSet<ExperimentId>> {
-        let (ids, source) = (list_of(ids), self.source.clone());
+    /// Rows of experiments from one id to another, both included; by id.
+    pub async fn rows(&self, first: ExperimentId, last: ExperimentId) -> Result<Vec<PerformanceRow>> {
+        let source = self.source.clone();
         self.engine
-            .read("looking for results", move |connection| {
-                let mut statement = connection.prepare(&format!(
-                    "SELECT experiment_id FROM experiments_performance WHERE source = ? AND experiment_id IN ({ids})"
-                ))?;
-                statement.query_map([&*source], |row| row.get(0))?.collect()
+            .read("reading performance", move |connection| {
+                performance::rows(connection, first, last, &source)
             })
             .await
     }
 
-    /// Until when the rows of the experiment store were followed; none if never.
-    pub async fn followed_until(&self) -> Result<Option<Timestamp>> {
+    /// Takes the rows of some experiments away and puts others, and notes how far the experiment store was followed; in one
+    /// transaction.
+    pub async fn follow(
+        &self,
+        gone: &[ExperimentId],
+        rows: &[PerformanceRow],
+        mark: Option<i64>,
+    ) -> Result<()> {
+        let (gone, rows, source) = (gone.to_vec(), rows.to_vec(), self.source.clone());
+        self.engine
+            .write_plain("following results", move |connection| {
+                performance::remove(connection, &gone, &source)?;
+                performance::put(connection, &rows, &source)?;
+                if let Some(mark) = mark {
+                    let now = row::micros(Timestamp::now());
+                    connection.execute("DELETE FROM ml_schema.followed WHERE source = ?", [&*source])?;
+                    connection.execute(
+                        "INSERT INTO ml_schema.followed (source, until, mark) VALUES (?, ?, ?)",
+                        params![&*source, now, mark],
+                    )?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// How far the experiment store was followed; none if never.
+    pub async fn mark(&self) -> Result<Option<i64>> {
         let source = self.source.clone();
         self.engine
             .read("reading how far results were followed", move |connection| {
-                connection.query_row(
-                    "SELECT epoch_us(max(until)) FROM ml_schema.followed WHERE source = ?",
-                    [&*source],
-                    |found| row::time(found, 0),
-                )
-            })
-            .await
-    }
-
-    /// Puts rows of the experiment store and notes how far they were followed, in one transaction.
-    pub async fn follow(&self, rows: &[PerformanceRow], until: Timestamp) -> Result<u64> {
-        let (rows, source) = (rows.to_vec(), self.source.clone());
-        self.engine
-            .write_plain("following results", move |connection| {
-                connection.execute("DELETE FROM ml_schema.followed WHERE source = ?", [&*source])?;
-                connection.execute(
-                    "INSERT INTO ml_schema.followed VALUES (?, ?)",
-                    params![&*source, row::micros(until)],
-                )?;
-                performance::put(connection, &rows, &source)
+                let sql = "SELECT max(mark) FROM ml_schema.followed WHERE source = ?";
+                connection.query_row(sql, [&*source], |found| found.get(0))
             })
             .await
     }

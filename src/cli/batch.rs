@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::table::Table;
+use crate::domain::worker::{Kind, State, Worker};
 use crate::ops::OpsError;
 use crate::ops::batch::{self, BatchReport, Cancelled};
+use crate::ops::worker;
 
 use super::error::CliError;
 use super::ls;
@@ -110,11 +112,33 @@ async fn queue(spec: &BatchSpec, session: &Session) -> Outcome {
     if session.output.format == Format::Table {
         let (id, count) = (batch.id, batch.counts.queued);
         session.output.line(&format!("Queued {count} experiments as batch {id}"))?;
-        session.output.note("labtop worker --once runs what is queued");
+        session.output.note(&who_runs(spec, &worker::list(&session.lab).await?));
     } else {
         session.output.json(&batch)?;
     }
     Ok(0)
+}
+
+/// Who takes a queued batch, or how to start somebody.
+fn who_runs(spec: &BatchSpec, workers: &[Worker]) -> String {
+    let fits = |worker: &&Worker| {
+        worker.kind == Kind::Worker
+            && worker.state == State::Alive
+            && worker.runners.contains(&spec.runner)
+            && spec.labels.iter().all(|label| worker.labels.contains(label))
+    };
+    match workers.iter().filter(fits).count() {
+        0 => {
+            let with = match spec.labels.as_slice() {
+                [] => String::new(),
+                labels => format!(" with {}", labels.join(", ")),
+            };
+            let flags: String = spec.labels.iter().map(|label| format!(" --label {label}")).collect();
+            format!("It waits: no worker{with} is at work. labtop worker{flags} runs what is queued")
+        }
+        1 => "1 worker takes it".to_owned(),
+        count => format!("{count} workers take it"),
+    }
 }
 
 async fn launch(spec: &BatchSpec, session: &Session) -> Outcome {
@@ -214,7 +238,13 @@ fn conclude(report: &BatchReport, session: &Session) -> Outcome {
         ));
         return Err(CliError::Interrupted);
     }
-    Ok(if counts.failed + counts.cancelled + counts.interrupted > 0 { 4 } else { 0 })
+    if counts.queued > 0 {
+        session.output.note(&format!(
+            "{} experiments of batch {id} are still queued: this labtop has no runner for them",
+            counts.queued
+        ));
+    }
+    Ok(if counts.queued + counts.failed + counts.cancelled + counts.interrupted > 0 { 4 } else { 0 })
 }
 
 fn print(report: &BatchReport, session: &Session) -> Result<(), CliError> {

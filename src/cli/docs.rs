@@ -1,17 +1,19 @@
 //! `labtop docs`: documents with embeddings, and what is near what.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::json;
 
 use crate::domain::document::{Distance, DocumentHit, Metadata};
+use crate::domain::metadata_filter::MetadataFilter;
 use crate::domain::table::Table;
 use crate::domain::text::{first_characters, one_line};
-use crate::ops::document::{self, Query, Target};
+use crate::ops::document::{self, Query, Target, Terms};
 
 use super::error::CliError;
 use super::output::Format;
-use super::{Outcome, Session};
+use super::{Outcome, Session, index};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -45,6 +47,9 @@ pub enum Command {
     },
     /// Find the documents nearest to a text, a document, or a vector
     Search(SearchArgs),
+    /// Indexes that searches go along; none is ever built but by `create`
+    #[command(subcommand)]
+    Index(index::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,11 +78,29 @@ pub struct SearchArgs {
     /// Search among the documents of this embedding model
     #[arg(long)]
     model: Option<String>,
+    /// Only documents whose metadata fit, as in 'year >= 2020 and topic = science'; may be given several times
+    #[arg(long, value_name = "EXPR")]
+    filter: Vec<MetadataFilter>,
+    /// Compare every vector, whatever indexes there are
+    #[arg(long, conflicts_with = "ef_search")]
+    exact: bool,
+    /// Candidates to keep while going along an index (`postgres.ef_search` when not given)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    ef_search: Option<u32>,
 }
 
 impl Command {
     pub fn changes_something(&self) -> bool {
-        matches!(self, Command::Add { .. })
+        match self {
+            Command::Add { .. } => true,
+            Command::Index(command) => command.changes_something(),
+            Command::Ls { .. } | Command::Search(_) => false,
+        }
+    }
+
+    /// Stops tidily once told to.
+    pub fn stops_when_told(&self) -> bool {
+        matches!(self, Command::Index(_))
     }
 }
 
@@ -91,6 +114,7 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
         Command::Add { .. } => Err(CliError::Usage("give a file, or --id and --text".to_owned())),
         Command::Ls { model, offset, limit } => list(model.as_deref(), offset, limit, session).await,
         Command::Search(args) => search(args, session).await,
+        Command::Index(command) => index::run(command, session).await,
     }
 }
 
@@ -136,16 +160,32 @@ async fn search(args: SearchArgs, session: &Session) -> Outcome {
         (_, _, Some(file)) => Query::Vector { model, embedding: read_vector(&file)? },
         _ => Query::Random { model, seed: args.seed },
     };
-    let hits =
-        document::search(&session.lab, &query, args.k as usize, args.metric, args.model.as_deref()).await?;
+    let conditions = args.filter.into_iter().flat_map(|filter| filter.conditions).collect();
+    let terms = Terms {
+        k: args.k as usize,
+        distance: args.metric,
+        model: args.model,
+        filter: MetadataFilter { conditions },
+        exact: args.exact,
+        ef_search: args.ef_search,
+    };
+    let begun = Instant::now();
+    let found = document::search(&session.lab, &query, &terms).await?;
+    let took = begun.elapsed();
+    let hits = found.hits;
     match session.output.format {
         Format::Table => session.output.write(&published(&hits))?,
         _ => session.output.result(&hits, &table(&hits, true))?,
     }
-    if hits.is_empty() {
+    if !hits.is_empty() {
+        let milliseconds = took.as_secs_f64() * 1e3;
+        session.output.note(&format!("{} found in {milliseconds:.1} ms: {}", hits.len(), found.scan));
+    } else if terms.filter.is_empty() {
         session
             .output
             .note("Nothing found: no documents of that model are stored (labtop docs ls lists them).");
+    } else {
+        session.output.note(&format!("Nothing found: no document fits {}.", terms.filter));
     }
     Ok(0)
 }

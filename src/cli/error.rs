@@ -21,6 +21,9 @@ pub enum CliError {
     Io(#[from] io::Error),
     #[error("Error: {0}")]
     Dashboard(color_eyre::Report),
+    /// It was done, and what came of it is not what it should be.
+    #[error("Error: {0}")]
+    Failed(String),
     #[error("interrupted")]
     Interrupted,
 }
@@ -41,7 +44,7 @@ impl CliError {
             CliError::Store(error) => crate::ops::error::store_exit_code(error),
             CliError::Ops(error) => error.exit_code(),
             CliError::Config(_) | CliError::Usage(_) => 2,
-            CliError::Io(_) | CliError::Dashboard(_) => 1,
+            CliError::Io(_) | CliError::Dashboard(_) | CliError::Failed(_) => 1,
             CliError::Interrupted => 130,
         }
     }

@@ -8,15 +8,18 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Flags, Places, Settings};
+use crate::ops::lab::LONG_PATIENCE;
 use crate::ops::{Lab, Stop, reaper};
 use crate::telemetry;
 
 mod analytics;
 mod archive;
+mod backup;
 mod batch;
 mod cancel;
 mod collections;
 mod completions;
+mod copy;
 mod dashboard;
 mod demo;
 mod diff;
@@ -24,8 +27,10 @@ mod docs;
 mod doctor;
 mod error;
 mod export;
+mod index;
 mod keys;
 mod ls;
+mod meter;
 mod note;
 mod output;
 mod published;
@@ -35,6 +40,7 @@ mod rm;
 mod run;
 mod schema;
 mod show;
+mod sync;
 mod tag;
 mod worker;
 
@@ -91,7 +97,11 @@ enum Command {
     /// Run many experiments from one file
     #[command(subcommand)]
     Batch(batch::Command),
-    /// Run what is queued
+    /// Run what is queued, or list who does
+    ///
+    /// Takes what is queued in any batch, as far as it has the runner and the labels for it. What a worker that died had in
+    /// hand is queued again by the others: at once on the same machine, after 20 seconds of silence elsewhere, up to three
+    /// tries in all; `batch resume` tries it once more. What runs when it is stopped is queued again.
     Worker(worker::Args),
     /// List experiments
     Ls(ls::Args),
@@ -122,6 +132,18 @@ enum Command {
     Analytics(analytics::Command),
     /// Write experiments to a .csv, .jsonl or .parquet file
     Export(export::Args),
+    /// Copy everything from one profile into another, such as from the embedded file to the servers
+    #[command(after_long_help = copy::HELP)]
+    Copy(copy::Args),
+    /// Write everything to one file
+    #[command(after_long_help = backup::HELP)]
+    Backup(backup::Args),
+    /// Bring everything of a backup back
+    #[command(after_long_help = copy::RESTORE_HELP)]
+    Restore(copy::Restore),
+    /// Bring the reports in step with the experiments, and deliver what waits
+    #[command(after_long_help = sync::HELP)]
+    Sync(sync::Args),
     /// Check every backend and say what to do about those that are down
     Doctor,
     /// Prepare the databases, taking over tables that the published example made
@@ -140,21 +162,30 @@ impl Command {
     /// Commands that `--read-only` refuses.
     fn changes_something(&self) -> bool {
         match self {
-            Command::Demo | Command::Run(_) | Command::Worker(_) | Command::Tag(_) | Command::Rm(_) => true,
+            Command::Demo | Command::Run(_) | Command::Tag(_) | Command::Rm(_) => true,
             Command::Rerun(_) | Command::Cancel(_) | Command::Archive(_) | Command::Note(_) => true,
             Command::Init | Command::Migrate => true,
+            Command::Copy(args) => args.changes_something(),
+            Command::Restore(args) => args.changes_something(),
+            Command::Sync(args) => args.changes_something(),
             Command::Batch(command) => command.changes_something(),
+            Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
-            Command::Export(_) | Command::Doctor | Command::Keys => false,
+            Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Keys => false,
             Command::Render(_) | Command::Completions(_) => false,
         }
     }
 
     /// Commands that stop by themselves, and tidily, once they are told to.
     fn stops_when_told(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_))
+        match self {
+            Command::Run(_) | Command::Rerun(_) | Command::Batch(_) | Command::Worker(_) => true,
+            Command::Copy(_) | Command::Backup(_) | Command::Restore(_) | Command::Sync(_) => true,
+            Command::Docs(command) => command.stops_when_told(),
+            _ => false,
+        }
     }
 }
 
@@ -243,7 +274,11 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
         return dashboard::run(settings, &cli.global).await;
     };
     let tidy = command.stops_when_told();
-    let session = Session { lab: Lab::open(settings)?, output, stop: Stop::default() };
+    let mut lab = Lab::open(settings)?;
+    if let Command::Worker(_) = command {
+        lab.patience = LONG_PATIENCE;
+    }
+    let session = Session { lab, output, stop: Stop::default() };
     let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
     session.lab.close().await;
     code
@@ -297,6 +332,10 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Collections(command) => collections::run(command, session).await,
         Command::Analytics(command) => analytics::run(command, session).await,
         Command::Export(args) => export::run(args, session).await,
+        Command::Copy(args) => copy::run(args, session, global).await,
+        Command::Backup(args) => backup::run(args, session).await,
+        Command::Restore(args) => copy::restore(args, session, global).await,
+        Command::Sync(args) => sync::run(args, session).await,
         Command::Doctor => doctor::run(session).await,
         Command::Init => schema::init(session).await,
         Command::Migrate => schema::migrate(session).await,

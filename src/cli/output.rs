@@ -62,6 +62,13 @@ impl Output {
         }
     }
 
+    /// What is done now, where no line can change: in a file or a pipe.
+    pub fn phase(&self, message: &str) {
+        if !io::stderr().is_terminal() {
+            self.note(message);
+        }
+    }
+
     /// One JSON document.
     pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;

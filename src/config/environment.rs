@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Value};
 
-use super::{ConfigError, database_url};
 use super::layers::Layer;
+use super::{ConfigError, database_url};
 
 /// Environment variables by name; given from outside so that tests set none.
 pub type Variables = BTreeMap<String, String>;

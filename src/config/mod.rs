@@ -15,6 +15,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::filter::{Field, FilterError};
+use crate::domain::worker::check_labels;
 
 pub use environment::{Variables, variables};
 pub use layers::{Flags, Places, load};
@@ -38,6 +39,7 @@ pub struct Settings {
     pub postgres: Postgres,
     pub chroma: Chroma,
     pub simulate: Simulate,
+    pub worker: Worker,
     pub ui: Ui,
     /// Folder where the batch picker looks for `*.toml`.
     pub batches: PathBuf,
@@ -100,6 +102,13 @@ pub struct Simulate {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// What this machine has: its workers take batches that ask for it.
+    pub labels: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ui {
     /// Name of a theme in `assets/themes/`, `auto`, or the path of a theme file.
     pub theme: String,
@@ -151,11 +160,20 @@ impl Settings {
         if !(1..=100).contains(&self.postgres.pool_size) {
             problems.push("`postgres.pool_size`: must be 1 to 100".to_owned());
         }
+        if !(1..=1000).contains(&self.postgres.ef_search) {
+            problems.push("`postgres.ef_search`: must be 1 to 1000".to_owned());
+        }
+        if !(1..=1_048_576).contains(&self.postgres.index_memory_mb) {
+            problems.push("`postgres.index_memory_mb`: must be 1 to 1048576 (a terabyte)".to_owned());
+        }
         if !(1..=100_000).contains(&self.simulate.steps) {
             problems.push("`simulate.steps`: must be 1 to 100000".to_owned());
         }
         if self.simulate.delay_ms > 3_600_000 {
             problems.push("`simulate.delay_ms`: must be at most 3600000 (an hour)".to_owned());
+        }
+        if let Err(problem) = check_labels(&self.worker.labels) {
+            problems.push(format!("`worker.labels`: {problem}"));
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems.join("\n"))) }
     }

@@ -34,6 +34,10 @@ pub struct Postgres {
     pub connect_timeout_ms: u64,
     /// Longest a statement may take, milliseconds.
     pub statement_timeout_ms: u64,
+    /// Candidates kept while a search goes along an HNSW index.
+    pub ef_search: u32,
+    /// Most memory that the server may take for building an index.
+    pub index_memory_mb: u64,
 }
 
 /// Whether TLS is spoken and how far the server is believed, as psql calls it.

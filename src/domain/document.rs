@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::metadata_filter::MetadataFilter;
+
 /// JSON object of a document or a record.
 pub type Metadata = Map<String, Value>;
 
@@ -30,7 +32,9 @@ impl Document {
 
 /// See [`Document::content_hash`].
 pub fn content_hash(content: &str) -> String {
-    Sha256::digest(content.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    Sha256::digest(content.as_bytes()).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// One embedding model known to a document store.
@@ -89,12 +93,19 @@ impl FromStr for Distance {
 }
 
 /// A nearest-neighbour question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DocumentQuery {
     pub model_name: String,
     pub embedding: Vec<f32>,
     pub limit: usize,
     pub distance: Distance,
+    /// Only documents whose metadata fit.
+    pub filter: MetadataFilter,
+    /// Compare every vector, whatever indexes there are.
+    pub exact: bool,
+    /// How many candidates to keep while going along an index; the store's own number when none. More is slower, and
+    /// misses fewer.
+    pub ef_search: Option<u32>,
 }
 
 /// One answer to it, nearest first.

@@ -25,6 +25,19 @@ pub struct PerformanceRow {
 }
 
 impl PerformanceRow {
+    /// Whether it says the same as another, NaN being NaN.
+    pub fn says_as(&self, other: &PerformanceRow) -> bool {
+        let figures = |row: &PerformanceRow| {
+            let times = [row.training_time_sec, row.inference_time_ms, row.memory_usage_mb];
+            let scores = [row.accuracy, row.precision, row.recall, row.f1_score];
+            (scores.map(|figure| figure.map(f64::to_bits)), times.map(|figure| figure.map(f64::to_bits)))
+        };
+        let names = |row: &PerformanceRow| {
+            (row.experiment_id, row.date, row.model_name.clone(), row.dataset.clone(), row.runner.clone())
+        };
+        names(self) == names(other) && figures(self) == figures(other)
+    }
+
     /// The row of a completed experiment; none for any other, or where no published figure was measured.
     pub fn of(experiment: &Experiment) -> Option<Self> {
         let finished = experiment.finished_at?;

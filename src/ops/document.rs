@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::lines::{self, Line};
-pub use super::search::{Query, search};
+pub use super::search::{Query, Terms, search};
 use super::{Lab, Result, delivery};
 use crate::domain::collection::{Record, collection_name};
 use crate::domain::document::{Document, DocumentHit, EmbeddingModel, Metadata};
@@ -227,7 +227,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::document::Distance;
     use crate::ops::tests::{Bench, FOREVER};
 
     fn file(bench: &Bench, name: &str, text: &str) -> PathBuf {
@@ -250,7 +249,8 @@ mod tests {
         assert_eq!(bench.collections.texts("notes").len(), 2);
 
         let query = Query::Text("training".to_owned());
-        let hits = search(&bench.lab, &query, 1, Distance::Cosine, None).await.unwrap();
+        let terms = Terms { k: 1, ..Terms::default() };
+        let hits = search(&bench.lab, &query, &terms).await.unwrap().hits;
         assert_eq!(hits[0].content, "A slow training run.");
     }
 

@@ -28,6 +28,11 @@ pub enum OpsError {
 }
 
 impl OpsError {
+    /// Trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, OpsError::Store(error) if error.is_transient())
+    }
+
     /// Exit code of the command line: 1 failed, 2 bad input, 3 a backend is unavailable, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {

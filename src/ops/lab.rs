@@ -7,9 +7,11 @@ use futures_util::FutureExt;
 
 use super::delivery::{Courier, gather_records};
 use super::gather::Gather;
+use super::hands::Hands;
 use super::place::Place;
 use super::presence::Presence;
 use super::read_only::ReadOnlyCollections;
+use super::transfer::share_a_file;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
 use crate::domain::experiment::Experiment;
@@ -20,14 +22,19 @@ use crate::store::collections::CollectionStore;
 use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
 use crate::store::experiments::{Entry, ExperimentStore};
+use crate::store::follow::Follow;
 use crate::store::outbox::{NewDelivery, Outbox};
 use crate::store::postgres::Pg;
 use crate::store::queue::BatchQueue;
 use crate::store::schema::Schema;
+use crate::store::transfer::{DocumentLook, Transfer};
 
 /// How long the end of a run is tried to be stored while the experiment store is down. Results of hours of work should
 /// outlive the restart of a server; a person at the keyboard should not wait much longer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where nobody waits: a worker has nothing better to do than to keep what it has.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Everything an operation may use. Opening it does no I/O: each backend connects at its first use.
 #[derive(Debug)]
@@ -46,8 +53,12 @@ pub struct Lab {
     pub patience: Duration,
     watch: Watch,
     engine: Arc<Engine>,
+    pg: Arc<Pg>,
+    /// Where the changes are told that the analytics follow; none where the store keeps them in step by itself.
+    pub(super) follow: Option<Arc<dyn Follow>>,
     pub(super) courier: Courier,
     pub(super) presence: Presence,
+    pub(super) hands: Hands,
     /// Where runs that go on side by side hand over what they add.
     pub(super) entries: Gather<Entry, Option<Experiment>>,
     pub(super) records: Gather<NewDelivery, ()>,
@@ -80,6 +91,19 @@ impl Lab {
     /// Picks the backend of every role by the settings. Nothing is opened or asked yet.
     pub fn open(settings: Settings) -> super::Result<Lab> {
         let engine = Engine::with(&settings.duckdb, settings.read_only);
+        Lab::on(settings, engine)
+    }
+
+    /// As [`Lab::open`], beside another lab that has the same DuckDB file open: one process opens it once.
+    pub fn open_beside(settings: Settings, other: &Lab) -> super::Result<Lab> {
+        if share_a_file(&settings, &other.settings) {
+            Lab::on(settings, other.engine.clone())
+        } else {
+            Lab::open(settings)
+        }
+    }
+
+    fn on(settings: Settings, engine: Arc<Engine>) -> super::Result<Lab> {
         let pg = Pg::with(&settings.postgres, settings.read_only);
         let (experiments, queue, outbox): (Arc<dyn ExperimentStore>, Arc<dyn BatchQueue>, Arc<dyn Outbox>) =
             match settings.roles.experiments {
@@ -109,7 +133,11 @@ impl Lab {
         }
         let watch = match settings.roles.experiments {
             TableBackend::DuckDb => Watch::File(engine.clone()),
-            TableBackend::Postgres => Watch::Postgres(pg),
+            TableBackend::Postgres => Watch::Postgres(pg.clone()),
+        };
+        let follow: Option<Arc<dyn Follow>> = match settings.roles.experiments {
+            TableBackend::DuckDb => None,
+            TableBackend::Postgres => Some(pg.clone()),
         };
         let lab = Lab::with(Parts {
             settings,
@@ -122,7 +150,7 @@ impl Lab {
             embedder: Arc::new(BuiltIn),
             schemas,
         });
-        Ok(Lab { watch, ..lab })
+        Ok(Lab { watch, pg, follow, ..lab })
     }
 
     /// A new watch on what other programs change in the experiment store.
@@ -144,6 +172,7 @@ impl Lab {
                 Analytics::of(engine.clone(), &format!("postgres {host}:{port}/{database}"))
             }
         };
+        let pg = Pg::with(&settings.postgres, settings.read_only);
         let entries = gather_entries(experiments.clone());
         let records = gather_records(collections.clone(), embedder.clone());
         Lab {
@@ -158,12 +187,31 @@ impl Lab {
             schemas,
             watch: Watch::File(engine.clone()),
             engine,
+            pg,
+            follow: None,
             patience: PATIENCE,
             courier: Courier::default(),
             presence: Presence::of_user(),
+            hands: Hands::default(),
             entries,
             records,
             place: OnceLock::new(),
+        }
+    }
+
+    /// The experiment store as one that can be moved.
+    pub(super) fn transfer(&self) -> Arc<dyn Transfer> {
+        match self.settings.roles.experiments {
+            TableBackend::DuckDb => Arc::new(duckdb::transfer::Mover::new(self.engine.clone())),
+            TableBackend::Postgres => self.pg.clone(),
+        }
+    }
+
+    /// The document store as one that can be moved.
+    pub(super) fn document_look(&self) -> Arc<dyn DocumentLook> {
+        match self.settings.roles.documents {
+            TableBackend::DuckDb => Arc::new(duckdb::transfer::Mover::new(self.engine.clone())),
+            TableBackend::Postgres => self.pg.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod analytics;
 pub mod batch;
 pub mod collection;
+mod crew;
 pub mod delivery;
 pub mod demo;
 mod diff;
@@ -11,7 +12,9 @@ pub mod error;
 pub mod experiment;
 pub mod export;
 mod gather;
+mod hands;
 pub mod health;
+pub mod index;
 pub mod lab;
 mod lines;
 pub mod news;
@@ -23,9 +26,12 @@ pub mod schema;
 mod search;
 pub mod stop;
 pub mod survey;
+pub mod sync;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod view;
+pub mod worker;
 pub mod workflow;
 
 pub use error::{OpsError, Result};

@@ -6,7 +6,9 @@ use rand_distr::{Distribution, Normal};
 
 use super::{Lab, OpsError, Result};
 use crate::domain::batch_spec::derived_seed;
-use crate::domain::document::{Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel};
+use crate::domain::document::{Distance, Document, DocumentQuery, EmbeddingModel};
+use crate::domain::index::Nearest;
+use crate::domain::metadata_filter::MetadataFilter;
 use crate::store::{ErrorKind, StoreError};
 
 /// What to search by.
@@ -22,67 +24,67 @@ pub enum Query {
     Random { model: Option<String>, seed: Option<u64> },
 }
 
-/// The `k` nearest documents of one model, nearest first. `model` is taken where the query names none.
+/// How it is searched, whatever by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// How many.
+    pub k: usize,
+    pub distance: Distance,
+    /// Taken where the query names none.
+    pub model: Option<String>,
+    pub filter: MetadataFilter,
+    /// Compare every vector, whatever indexes there are.
+    pub exact: bool,
+    /// As in [`DocumentQuery`].
+    pub ef_search: Option<u32>,
+}
+
+/// The `k` nearest documents of one model, nearest first, and how they were found.
 ///
 /// `Invalid` when the query could belong to several models (it names them) or to none.
-pub async fn search(
-    lab: &Lab,
-    query: &Query,
-    k: usize,
-    distance: Distance,
-    model: Option<&str>,
-) -> Result<Vec<DocumentHit>> {
-    if k == 0 {
+pub async fn search(lab: &Lab, query: &Query, terms: &Terms) -> Result<Nearest> {
+    if terms.k == 0 {
         return Err(OpsError::Invalid(
             "nothing asked for: the number of results must be at least 1".to_owned(),
         ));
     }
+    let model = terms.model.as_deref();
     match query {
-        Query::Text(text) => by_text(lab, text, k, distance, model).await,
+        Query::Text(text) => by_text(lab, text, terms).await,
         Query::Document { id, model: own } => {
             let document = one_document(lab, id, own.as_deref().or(model)).await?;
-            nearest(lab, document.model_name, document.embedding, k, distance).await
+            nearest(lab, document.model_name, document.embedding, terms).await
         }
         Query::Vector { model: own, embedding } => {
             let own = own.as_deref().or(model);
             let model = choose_model(lab, own, Some(embedding.len())).await?;
-            nearest(lab, model.name, embedding.clone(), k, distance).await
+            nearest(lab, model.name, embedding.clone(), terms).await
         }
         Query::Random { model: own, seed } => {
             let model = choose_model(lab, own.as_deref().or(model), None).await?;
             // A stream of its own, so that no seed asks with a vector that the demo stored.
             let seed = derived_seed(seed.unwrap_or_else(rand::random), 0);
-            nearest(lab, model.name, random_vector(model.dimension, seed), k, distance).await
+            nearest(lab, model.name, random_vector(model.dimension, seed), terms).await
         }
     }
 }
 
-async fn nearest(
-    lab: &Lab,
-    model_name: String,
-    embedding: Vec<f32>,
-    limit: usize,
-    distance: Distance,
-) -> Result<Vec<DocumentHit>> {
-    Ok(lab.documents.search(&DocumentQuery { model_name, embedding, limit, distance }).await?)
+async fn nearest(lab: &Lab, model_name: String, embedding: Vec<f32>, terms: &Terms) -> Result<Nearest> {
+    let Terms { k, distance, filter, exact, ef_search, .. } = terms.clone();
+    let query = DocumentQuery { model_name, embedding, limit: k, distance, filter, exact, ef_search };
+    Ok(lab.documents.search(&query).await?)
 }
 
-async fn by_text(
-    lab: &Lab,
-    text: &str,
-    k: usize,
-    distance: Distance,
-    model: Option<&str>,
-) -> Result<Vec<DocumentHit>> {
+async fn by_text(lab: &Lab, text: &str, terms: &Terms) -> Result<Nearest> {
     let own = lab.embedder.model_name();
-    if let Some(other) = model.filter(|&model| model != own) {
+    if let Some(other) = terms.model.as_deref().filter(|&model| model != own) {
         return Err(OpsError::Invalid(format!(
             "a text cannot be searched under '{other}': only {own} is here to embed it. Search by a document or a \
              vector of that model instead"
         )));
     }
     let embedding = lab.embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
-    nearest(lab, own.to_owned(), embedding, k, distance).await.map_err(|error| match error {
+    nearest(lab, own.to_owned(), embedding, terms).await.map_err(|error| match error {
         OpsError::Store(error) if error.kind == ErrorKind::NotFound => OpsError::Store(
             error.remedy(format!("No document is embedded by {own} yet: add some with labtop docs add FILE")),
         ),
@@ -182,8 +184,9 @@ mod tests {
     }
 
     async fn ids(bench: &Bench, query: Query, model: Option<&str>) -> Result<Vec<String>> {
-        let hits = search(&bench.lab, &query, 2, Distance::Cosine, model).await?;
-        Ok(hits.into_iter().map(|hit| hit.document_id).collect())
+        let terms = Terms { k: 2, model: model.map(str::to_owned), ..Terms::default() };
+        let found = search(&bench.lab, &query, &terms).await?;
+        Ok(found.hits.into_iter().map(|hit| hit.document_id).collect())
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ pub mod duckdb;
 pub mod error;
 pub mod experiments;
 pub mod filter_sql;
+pub mod follow;
 pub mod migrations;
 pub mod order_sql;
 pub mod outbox;
@@ -14,6 +15,8 @@ pub mod queue;
 pub mod schema;
 pub mod survey;
 mod survey_sql;
+pub mod transfer;
+pub mod workers;
 
 pub mod chroma;
 pub mod postgres;

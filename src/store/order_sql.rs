@@ -119,6 +119,28 @@ impl Order {
         }
     }
 
+    /// The same without the id at its end: rows of equal values in any order. Not for values in JSON.
+    pub fn list_of_values(&self, backwards: bool) -> String {
+        let (failed, value) = if backwards {
+            ("DESC", if self.descending { "ASC NULLS FIRST" } else { "DESC NULLS FIRST" })
+        } else {
+            ("ASC", if self.descending { "DESC NULLS LAST" } else { "ASC NULLS LAST" })
+        };
+        format!("k.failed {failed}, k.value {value}")
+    }
+
+    /// Holds for the rows of `k` that are equal to a key but for their id. Binds behind [`Order::params`].
+    pub fn like(&mut self, key: &Key) -> String {
+        let side = if key.failed { "k.failed" } else { "NOT k.failed" };
+        match &key.value {
+            None => format!("{side} AND k.value IS NULL"),
+            Some(value) => {
+                let value = self.bind(bound(value));
+                format!("{side} AND k.value = {value}")
+            }
+        }
+    }
+
     /// Holds for the rows of `k` that come after a key, or before it. Binds behind [`Order::params`].
     pub fn beyond(&mut self, key: &Key, after: bool) -> String {
         let mut path = Path { same: Vec::new(), cases: Vec::new() };

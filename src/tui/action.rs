@@ -110,6 +110,7 @@ actions! {
     // Search
     LikeThis "like this" "Search for what is like the selected"
     NextDistance "distance" "Measure by the next distance"
+    ToggleExact "exact" "Compare every vector, or go along an index where there is one"
     MoreResults "more" "Show more results"
     FewerResults "fewer" "Show fewer results"
     // Search, Collections

@@ -7,14 +7,16 @@ use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
-use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, Metadata};
+use crate::domain::document::{Distance, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
+use crate::domain::index::Nearest;
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::ModelSummary;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
+use crate::domain::worker::Worker;
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +43,7 @@ pub enum Slot {
     Baseline,
     Compare,
     Groups,
+    Workers,
 }
 
 /// Work we ask for.
@@ -99,6 +102,8 @@ pub enum Read {
     /// Several experiments with their curves; those that are gone are left out.
     Runs(Vec<ExperimentId>),
     Groups(GroupsRead),
+    /// Who runs experiments or would.
+    Workers,
 }
 
 /// Ids of the experiments table in its order.
@@ -144,6 +149,8 @@ pub struct SearchRead {
     pub query: SearchQuery,
     pub limit: usize,
     pub distance: Distance,
+    /// Whatever indexes there are.
+    pub exact: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -255,7 +262,7 @@ pub enum Answer {
     BatchFiles(Vec<BatchFile>),
     Batches(Vec<Batch>),
     Search {
-        hits: Vec<DocumentHit>,
+        found: Nearest,
         took: Duration,
     },
     EmbeddingModels(Vec<EmbeddingModel>),
@@ -283,6 +290,7 @@ pub enum Answer {
         curves: Vec<RunCurves>,
     },
     Groups(Groups),
+    Workers(Vec<Worker>),
 }
 
 /// A window of the experiments table, where it stands, and how many rows there are.

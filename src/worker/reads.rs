@@ -8,8 +8,8 @@ use crate::domain::collection::RecordFilter;
 use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
-use crate::ops::document::Query;
-use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey};
+use crate::ops::document::{Query, Terms};
+use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
@@ -72,6 +72,7 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
             Answer::Runs { experiments, curves }
         }
         Read::Groups(read) => groups(lab, read).await?,
+        Read::Workers => Answer::Workers(worker::list(lab).await?),
     })
 }
 
@@ -129,8 +130,10 @@ async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsEr
         SearchQuery::Text(text) => Query::Text(text),
         SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
     };
-    let hits = document::search(lab, &query, search.limit, search.distance, None).await?;
-    Ok(Answer::Search { hits, took: begun.elapsed() })
+    let SearchRead { limit: k, distance, exact, .. } = search;
+    let terms = Terms { k, distance, exact, ..Terms::default() };
+    let found = document::search(lab, &query, &terms).await?;
+    Ok(Answer::Search { found, took: begun.elapsed() })
 }
 
 /// Batch files are read on a thread of their own, since a folder may lie on a slow disk.

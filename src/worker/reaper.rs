@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ops::reaper::{self, Others};
+use crate::ops::reaper::{self, Others, Reaped};
 
 use super::Shared;
 use super::protocol::Event;
@@ -12,16 +12,22 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pause after the store could not be asked.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Marks what dies, and tells it. While nothing runs elsewhere it waits for news of changes and does nothing.
+/// Marks what dies, and tells it. While nothing runs elsewhere and no worker is there it waits for news of changes and does nothing.
 pub async fn watch(shared: &Shared) {
     if shared.lab.settings.read_only {
         return std::future::pending().await;
     }
+    let mut known = Vec::new();
     loop {
         match reaper::reap(&shared.lab).await {
-            Ok((interrupted, others)) => {
+            Ok(Reaped { interrupted, lost, others }) => {
                 for run in interrupted {
                     shared.tell(Event::Experiment(Box::new(run))).await;
+                }
+                // That a worker which ran nothing is lost changes no database, so nobody else tells of it.
+                if lost != known {
+                    shared.tell(Event::Changed).await;
+                    known = lost;
                 }
                 wait(shared, &others).await;
             }

@@ -31,6 +31,8 @@ pub struct BatchSpec {
     pub parallel: u32,
     /// The file's, or drawn when it names none; kept with the batch, so that a batch can be repeated.
     pub seed: u64,
+    /// Only workers that have all of these take its trials.
+    pub labels: Vec<String>,
     /// Runs of each configuration, each with a seed of its own.
     pub repeats: u32,
     pub objective: Objective,
@@ -105,7 +107,11 @@ impl BatchSpec {
     pub fn summary(&self) -> String {
         let (trials, search) = (self.trial_count(), &self.search);
         let plural = if trials == 1 { "trial" } else { "trials" };
-        format!("{trials} {plural} · {search} · {} · parallel {}", self.runner, self.parallel)
+        let labels = match self.labels.as_slice() {
+            [] => String::new(),
+            labels => format!(" · for workers with {}", labels.join(", ")),
+        };
+        format!("{trials} {plural} · {search} · {} · parallel {}{labels}", self.runner, self.parallel)
     }
 
     /// The whole of it, as it is kept with the batch; [`BatchSpec::from_json`] reads it back.

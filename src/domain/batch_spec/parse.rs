@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::domain::worker::{check_labels, distinct};
+
 use super::{BatchSpec, BatchSpecError, MOST_PARALLEL, MOST_TRIALS, Objective, Param, Search};
 
 /// The runners that a batch may name.
@@ -27,6 +29,8 @@ struct File {
     seed: Option<u64>,
     #[serde(default = "one")]
     repeats: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
     #[serde(default)]
     objective: Objective,
     #[serde(default)]
@@ -88,6 +92,7 @@ pub fn to_json(spec: &BatchSpec) -> Map<String, Value> {
         parallel: spec.parallel,
         seed: Some(spec.seed),
         repeats: spec.repeats,
+        labels: spec.labels.clone(),
         objective: spec.objective.clone(),
         search,
         params: spec.params.iter().map(|(name, param)| (name.clone(), param_json(param))).collect(),
@@ -121,6 +126,7 @@ fn check(file: File) -> Result<BatchSpec, String> {
     if file.delay_ms.is_some_and(|delay| delay > 3_600_000) {
         return Err("`delay_ms` must be at most 3600000 (an hour)".to_owned());
     }
+    check_labels(&file.labels).map_err(|problem| format!("`labels`: {problem}"))?;
     let params = file
         .params
         .into_iter()
@@ -139,6 +145,7 @@ fn check(file: File) -> Result<BatchSpec, String> {
         parallel: file.parallel,
         seed: file.seed.unwrap_or_else(drawn_seed),
         repeats: file.repeats,
+        labels: distinct(file.labels),
         objective: file.objective,
         search,
         params,

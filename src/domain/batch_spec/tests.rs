@@ -91,8 +91,11 @@ fn random_draws_stay_in_range_and_repeat_with_their_seed() {
 #[test]
 fn it_is_read_back_from_what_is_kept() {
     let text =
-        minimal("steps = 3\nsearch = { method = 'random', trials = 5 }") + "lr = { uniform = [0.5, 1] }\n";
+        minimal("steps = 3\nlabels = ['gpu', 'big', 'gpu']\nsearch = { method = 'random', trials = 5 }")
+            + "lr = { uniform = [0.5, 1] }\n";
     let spec = parse(&text).unwrap();
+    assert_eq!(spec.labels, ["gpu", "big"]);
+    assert!(spec.summary().ends_with("for workers with gpu, big"), "{}", spec.summary());
     let kept = BatchSpec::from_json(&spec.to_json()).unwrap();
     assert_eq!((&kept, kept.trials()), (&spec, spec.trials()));
     assert_ne!(parse(&text).unwrap().seed, spec.seed, "a seed is drawn where the file names none");
@@ -104,6 +107,8 @@ fn mistakes_name_the_key_and_what_is_accepted() {
         (minimal("paralel = 2"), vec!["b.toml", "line 3", "paralel", "parallel"]),
         (minimal("parallel = 65"), vec!["`parallel` must be 1 to 64"]),
         (minimal("repeats = 0"), vec!["`repeats`"]),
+        (minimal("labels = 'gpu'"), vec!["line 3", "labels"]),
+        (minimal("labels = ['a b']"), vec!["`labels`: 'a b' is no label"]),
         (minimal("runner = 'magic'"), vec!["'magic'", "simulate"]),
         (minimal("steps = 'many'"), vec!["line 3", "u32"]),
         (minimal("search = { method = 'asha' }"), vec!["asha is not available", "grid, random"]),

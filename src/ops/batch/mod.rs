@@ -1,6 +1,5 @@
 //! Batches: many experiments from one file, run several at once.
 
-mod crew;
 #[cfg(test)]
 mod tests;
 
@@ -10,10 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::crew::Crew;
+use super::crew::Crew;
 use super::experiment::{self, check_runnable};
 use super::place::Place;
-use super::{Lab, News, OpsError, Result, Stop, Watcher, reaper};
+use super::{Lab, News, OpsError, Result, Stop, Watcher, reaper, worker};
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::batch_spec::{BatchSpec, Trial};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
@@ -21,12 +20,13 @@ use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::spelling;
 use crate::store::ErrorKind;
 use crate::store::experiments::ExperimentQuery;
+use crate::store::queue::Claimant;
 
 /// Experiments read at once.
 const PAGE: u64 = 1000;
 
 /// How often a trial is tried that nobody asks for: one that takes its process down with it would do so for ever.
-const TRIES: i32 = 3;
+pub(super) const TRIES: i32 = 3;
 
 /// A batch with what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,50 +55,38 @@ pub async fn run(lab: &Lab, spec: &BatchSpec, watcher: &dyn Watcher, stop: &Stop
     drain(lab, batch.id, watcher, stop).await
 }
 
-/// Claims and runs what is queued in a batch, as many at once as the batch says. When it is stopped, what runs becomes
-/// `cancelled` or `interrupted`, and what is queued stays queued: [`cancel`] withdraws it.
+/// Claims and runs what is queued in a batch, as many at once as the batch says, whatever labels it asks for. What dies
+/// meanwhile in the hands of a worker that helps is run again here. When it is stopped, what runs becomes `cancelled` or
+/// `interrupted`, and what is queued stays queued: [`cancel`] withdraws it.
 pub async fn drain(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     let batch = lab.queue.batch(id).await?;
     let parallel = batch.parallel;
-    let crew = Crew::new(lab, Some(id), watcher, stop);
+    let place = lab.place_of_work();
+    let claimant = Claimant {
+        worker: place.worker.clone(),
+        host: place.host.clone(),
+        runners: worker::runners(),
+        labels: None,
+    };
+    let crew = Crew::new(lab, Some(id), claimant, watcher, stop);
     crew.know(batch);
-    crew.work(parallel).await?;
+    loop {
+        crew.work(parallel).await?;
+        if stop.is_stopped() || take_up(lab, id).await? == 0 {
+            break;
+        }
+    }
     let report = show(lab, id).await?;
     watcher.saw(News::Batch(report.batch.clone()));
     Ok(report)
 }
 
-/// Runs whatever is queued, of any batch, `parallel` at once, until nothing is; says how many ended. Trials whose
-/// process died or was left are taken up again first.
-pub async fn work(lab: &Lab, parallel: u32, watcher: &dyn Watcher, stop: &Stop) -> Result<u64> {
-    reaper::reap(lab).await?;
-    let mut ended = 0;
-    loop {
-        let again = interrupted(lab, None).await?;
-        lab.queue.requeue(&again).await?;
-        ended += Crew::new(lab, None, watcher, stop).work(parallel).await?;
-        if stop.is_stopped() || late(lab, None).await? == 0 {
-            return Ok(ended);
-        }
-    }
-}
-
-/// How many trials, of one batch or of any, were claimed by dead processes after others had looked for what they ran: a
-/// server carries out what it was asked for, whether or not somebody waits for it.
-async fn late(lab: &Lab, of: Option<BatchId>) -> Result<usize> {
-    let (interrupted, _) = reaper::reap(lab).await?;
-    let counts = |run: &&Experiment| run.batch_id.is_some() && (of.is_none() || run.batch_id == of);
-    Ok(interrupted.iter().filter(counts).count())
-}
-
-/// Trials that were interrupted, of one batch or of any, as far as they may be tried again without being asked for.
-async fn interrupted(lab: &Lab, of: Option<BatchId>) -> Result<Vec<ExperimentId>> {
-    let status = Literal::Text(Status::Interrupted.as_str().to_owned());
-    let mut filter = vec![equal(Field::Status, status)];
-    filter.extend(of.map(|id| equal(Field::Batch, Literal::Number(id as f64))));
-    let runs = all(lab, Filter::And(filter)).await?;
-    let fit = runs.iter().filter(|run| run.batch_id.is_some() && (of.is_some() || run.attempt < TRIES));
-    Ok(fit.map(|run| run.id).collect())
+/// Queues again what was lost of a batch: trials of dead processes, of which some may have been claimed after others had
+/// looked (a server carries out what it was asked for, whether or not somebody waits for it), and claims of ours whose
+/// answer was lost. Says how many.
+async fn take_up(lab: &Lab, id: BatchId) -> Result<usize> {
+    reaper::reap_after(lab, id).await?;
+    Ok(lab.queue.take_up(Some(id), TRIES).await?.len())
 }
 
 /// Newest first.
@@ -202,14 +190,8 @@ pub async fn retry(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -
 pub async fn resume(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     lab.queue.batch(id).await?;
     reaper::reap(lab).await?;
-    loop {
-        let again = interrupted(lab, Some(id)).await?;
-        lab.queue.requeue(&again).await?;
-        let report = drain(lab, id, watcher, stop).await?;
-        if stop.is_stopped() || late(lab, Some(id)).await? == 0 {
-            return Ok(report);
-        }
-    }
+    lab.queue.take_up(Some(id), i32::MAX).await?;
+    drain(lab, id, watcher, stop).await
 }
 
 /// Puts trials that this process left back into the queue, for whoever comes next; says how many.

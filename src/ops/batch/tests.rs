@@ -146,9 +146,26 @@ async fn what_a_dead_process_claimed_late_is_taken_up_again() {
     assert_eq!(report.experiments[5].attempt, 2);
 
     let bench = Bench::embedded();
+    let report = run(&bench.lab, &spec, &LateClaim(&bench), &Stop::default()).await.unwrap();
+    assert_eq!((report.batch.counts.completed, report.experiments[5].attempt), (6, 2));
+
+    let bench = Bench::embedded();
     create(&bench.lab, &spec).await.unwrap();
-    assert_eq!(work(&bench.lab, 1, &LateClaim(&bench), &Stop::default()).await.unwrap(), 6);
-    assert_eq!(bench.store.experiments()[5].attempt, 2);
+    let worker = worker::introduce(&bench.lab, &worker::Offer::default()).unwrap();
+    let ended = worker::work(&bench.lab, &worker, true, &LateClaim(&bench), &Stop::default()).await.unwrap();
+    assert_eq!((ended, bench.store.experiments()[5].attempt), (6, 2));
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_made_good_before_the_batch_ends() {
+    let bench = Bench::embedded();
+    bench.store.claim_answer_is_lost.set(1);
+    let report = run(&bench.lab, &spec("parallel = 2"), &Nobody, &Stop::default()).await.unwrap();
+    assert_eq!((report.batch.counts.completed, report.batch.counts.total()), (6, 6));
+    let attempts: Vec<i32> = report.experiments.iter().map(|run| run.attempt).collect();
+    // As many as asked together.
+    let again = attempts.iter().filter(|attempt| **attempt == 2).count();
+    assert!((1..=2).contains(&again), "{attempts:?}");
 }
 
 #[tokio::test]

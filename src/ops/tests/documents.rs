@@ -8,7 +8,8 @@ use async_trait::async_trait;
 
 use super::Fault;
 use crate::domain::document::{Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel};
-use crate::store::documents::DocumentStore;
+use crate::domain::index::{Nearest, Scan, Why};
+use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 /// See the module.
@@ -66,7 +67,7 @@ impl DocumentStore for FakeDocuments {
         Ok(of_model.skip(offset as usize).take(limit as usize).map(|document| hit(document, 0.0)).collect())
     }
 
-    async fn search(&self, query: &DocumentQuery) -> Result<Vec<DocumentHit>> {
+    async fn search(&self, query: &DocumentQuery) -> Result<Nearest> {
         let kept = self.kept.lock().unwrap();
         let of_model: Vec<_> =
             kept.values().filter(|document| document.model_name == query.model_name).collect();
@@ -83,7 +84,7 @@ impl DocumentStore for FakeDocuments {
             .collect();
         hits.sort_by(|a, b| a.distance.total_cmp(&b.distance));
         hits.truncate(query.limit);
-        Ok(hits)
+        Ok(Nearest { hits, scan: Scan::Exact(Why::Always) })
     }
 
     async fn remove(&self, document_ids: &[String]) -> Result<u64> {
@@ -91,5 +92,9 @@ impl DocumentStore for FakeDocuments {
         let before = kept.len();
         kept.retain(|(_, id), _| !document_ids.contains(id));
         Ok((before - kept.len()) as u64)
+    }
+
+    fn indexes(&self) -> Option<&dyn DocumentIndexes> {
+        None
     }
 }

@@ -20,6 +20,7 @@ use super::{Lab, News, Watcher};
 use crate::config::{Flags, Places, Settings, load};
 use crate::embed::BuiltIn;
 use crate::store::duckdb::engine::Engine;
+use crate::store::follow::Follow;
 use crate::store::{Backend, ErrorKind, StoreError};
 
 /// A lab and the fakes behind it.
@@ -67,6 +68,7 @@ impl Bench {
             schemas: Vec::new(),
         });
         lab.patience = Duration::from_millis(300);
+        lab.follow = (!keeps_performance).then(|| store.clone() as Arc<dyn Follow>);
         Bench { lab, store, documents, collections, folder }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Fault;
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
@@ -14,10 +15,13 @@ use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::window::{Key, Window};
+use crate::domain::worker::{Doing, Entered, NewWorker};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
+use crate::store::follow::{Changed, Follow};
 use crate::store::outbox::{Delivery, NewDelivery, Outbox};
-use crate::store::queue::{BatchQueue, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
+use crate::store::workers::WorkerRegistry;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 #[derive(Debug, Default)]
@@ -26,6 +30,7 @@ struct Tables {
     points: BTreeMap<ExperimentId, Vec<MetricPoint>>,
     batches: BTreeMap<BatchId, Batch>,
     outbox: BTreeMap<i64, Delivery>,
+    workers: BTreeMap<String, Entered>,
     deliveries: i64,
 }
 
@@ -43,6 +48,12 @@ pub(crate) struct FakeStore {
     /// What has points in it fails, and will fail again.
     pub points_are_refused: Fault,
     pub list_fails: Fault,
+    pub beat_fails: Fault,
+    pub claim_fails: Fault,
+    /// With an error that waiting does not help against.
+    pub claim_is_refused: Fault,
+    /// The experiments are claimed, but nobody hears of it.
+    pub claim_answer_is_lost: Fault,
 }
 
 impl FakeStore {
@@ -56,6 +67,10 @@ impl FakeStore {
             record_fails: Fault::default(),
             points_are_refused: Fault::default(),
             list_fails: Fault::default(),
+            beat_fails: Fault::default(),
+            claim_fails: Fault::default(),
+            claim_is_refused: Fault::default(),
+            claim_answer_is_lost: Fault::default(),
         }
     }
 
@@ -155,6 +170,9 @@ fn matches(row: &Experiment, filter: &Filter) -> Option<bool> {
         Filter::And(all) => {
             all.iter().map(|one| matches(row, one)).try_fold(true, |so_far, one| Some(so_far && one?))
         }
+        Filter::In { field: Field::Id, values, negated: false } => {
+            Some(values.contains(&Literal::Number(row.id as f64)))
+        }
         Filter::Compare { field, comparison, with: Operand::Literal(literal) } => {
             match (field, comparison, literal) {
                 (Field::Batch, Comparison::Equal, Literal::Number(id)) => {
@@ -163,13 +181,21 @@ fn matches(row: &Experiment, filter: &Filter) -> Option<bool> {
                 (Field::Status, Comparison::Equal, Literal::Text(status)) => {
                     Some(row.status.as_str() == status)
                 }
-                (Field::Finished, Comparison::GreaterOrEqual, Literal::Moment(since)) => {
-                    Some(row.finished_at >= Some(*since))
-                }
                 _ => None,
             }
         }
         _ => None,
+    }
+}
+
+/// Tells of every run at each asking, as a store may.
+#[async_trait]
+impl Follow for FakeStore {
+    async fn changed_since(&self, mark: Option<i64>) -> Result<Changed> {
+        self.list_fails.check(Backend::Postgres, "looking for changed runs")?;
+        let next = self.experiments().len() as ExperimentId + 1;
+        let runs = mark.is_some().then(|| (1..=next).collect());
+        Ok(Changed { mark: mark.unwrap_or_default() + 1, runs })
     }
 }
 
@@ -327,21 +353,38 @@ impl BatchQueue for FakeStore {
         tables.batches.keys().rev().take(limit as usize).map(|&id| tables.batch(id)).collect()
     }
 
-    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
+    async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>> {
+        self.claim_fails.check(Backend::Postgres, "claiming")?;
+        let refused = |_| error(ErrorKind::Backend, "permission denied");
+        self.claim_is_refused.check(Backend::Postgres, "claiming").map_err(refused)?;
         let mut tables = self.tables.lock().unwrap();
-        let mut queued: Vec<&mut Experiment> = tables
-            .experiments
+        let Tables { experiments, batches, .. } = &mut *tables;
+        let allowed = |batch: BatchId| {
+            let wanted = batches[&batch].spec.get("labels").and_then(Value::as_array).cloned();
+            let has = |wanted: &Value| {
+                claimant.labels.as_ref().is_none_or(|labels| labels.iter().any(|label| wanted == label))
+            };
+            wanted.unwrap_or_default().iter().all(has)
+        };
+        let mut queued: Vec<&mut Experiment> = experiments
             .values_mut()
             .filter(|run| run.batch_id.is_some() && (from.is_none() || run.batch_id == from))
-            .filter(|run| run.status == Status::Queued)
+            .filter(|run| run.status == Status::Queued && claimant.runners.contains(&run.runner))
+            .filter(|run| run.batch_id.is_some_and(allowed))
             .collect();
-        queued.sort_by_key(|run| (from.and(run.trial), run.id));
+        queued.sort_by_key(|run| (run.batch_id, run.trial, run.id));
+        if self.claim_answer_is_lost.check(Backend::Postgres, "claiming").is_err() {
+            let lost = queued.into_iter().take(limit as usize);
+            lost.for_each(|run| (run.status, run.worker) = (Status::Running, Some(claimant.worker.clone())));
+            return Err(error(ErrorKind::Unavailable, "the connection was reset"));
+        }
         Ok(queued
             .into_iter()
             .take(limit as usize)
             .map(|experiment| {
                 experiment.status = Status::Running;
-                experiment.worker = Some(worker.to_owned());
+                experiment.worker = Some(claimant.worker.clone());
+                experiment.host.clone_from(&claimant.host);
                 experiment.started_at = Some(Timestamp::now());
                 experiment.clone()
             })
@@ -376,7 +419,17 @@ impl BatchQueue for FakeStore {
         Ok(queued)
     }
 
+    async fn take_up(&self, of: Option<BatchId>, tries: i32) -> Result<Vec<ExperimentId>> {
+        let fits = |run: &Experiment| {
+            let of_it = run.batch_id.is_some() && (of.is_none() || run.batch_id == of);
+            run.status == Status::Interrupted && of_it && run.attempt < tries
+        };
+        let ids: Vec<_> = self.experiments().iter().filter(|run| fits(run)).map(|run| run.id).collect();
+        self.requeue(&ids).await
+    }
+
     async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
+        self.beat_fails.check(Backend::Postgres, "beating")?;
         let mut tables = self.tables.lock().unwrap();
         let mut alive = Vec::new();
         for run in tables.experiments.values_mut() {
@@ -394,7 +447,15 @@ impl BatchQueue for FakeStore {
             let worker = run.worker.filter(|_| run.status == Status::Running)?;
             let last = run.heartbeat_at.or(run.started_at).unwrap_or(run.created_at);
             let silent = Timestamp::now().duration_since(last).unsigned_abs();
-            Some(UnderWay { id: run.id, attempt: run.attempt, worker, silent })
+            let doing = Doing {
+                experiment: run.id,
+                attempt: run.attempt,
+                model: run.model_type,
+                dataset: run.dataset,
+                batch: run.batch_id,
+                started_at: run.started_at,
+            };
+            Some(UnderWay { doing, worker, host: run.host, silent })
         };
         Ok(self.experiments().into_iter().filter_map(running).collect())
     }
@@ -403,9 +464,9 @@ impl BatchQueue for FakeStore {
         let mut tables = self.tables.lock().unwrap();
         let mut interrupted = Vec::new();
         for run in dead {
-            let experiment = tables.get(run.id)?;
+            let experiment = tables.get(run.doing.experiment)?;
             if experiment.status == Status::Running
-                && experiment.attempt == run.attempt
+                && experiment.attempt == run.doing.attempt
                 && experiment.worker.as_ref() == Some(&run.worker)
             {
                 experiment.status = Status::Interrupted;
@@ -414,6 +475,35 @@ impl BatchQueue for FakeStore {
             }
         }
         Ok(interrupted)
+    }
+}
+
+#[async_trait]
+impl WorkerRegistry for FakeStore {
+    fn pulse(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    async fn enter(&self, worker: &NewWorker) -> Result<()> {
+        let now = Timestamp::now();
+        let mut tables = self.tables.lock().unwrap();
+        let entry = tables.workers.entry(worker.name.clone()).or_insert_with(|| Entered {
+            worker: worker.clone(),
+            started_at: now,
+            heartbeat_at: now,
+            silent: Duration::ZERO,
+        });
+        entry.heartbeat_at = now;
+        Ok(())
+    }
+
+    async fn strike(&self, names: &[String]) -> Result<()> {
+        self.tables.lock().unwrap().workers.retain(|name, _| !names.contains(name));
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<Entered>> {
+        Ok(self.tables.lock().unwrap().workers.values().cloned().collect())
     }
 }
 

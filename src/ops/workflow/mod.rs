@@ -12,12 +12,14 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival};
-use super::{Lab, News, Result, Stop, Watcher};
+use super::reaper::BEAT;
+use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
@@ -30,6 +32,9 @@ use crate::store::{ErrorKind, StoreError};
 /// Reports on their way from a runner to the recorder: one batch of points. A runner that is ahead of storage by more
 /// than that waits.
 const REPORTS: usize = 256;
+
+/// How long the end of a run is tried to be stored once everything is told to end.
+const LEAVING: Duration = Duration::from_secs(30);
 
 /// How a simulated run is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,39 +56,83 @@ pub(crate) async fn execute(
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
+    let _held = lab.hands.hold(experiment.id);
     watcher.saw(News::Created(Box::new(experiment.clone())));
     let finished = match run(lab, &experiment, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
-        Ran::Ended(outcome, course, rest) => {
-            let finished = preview(&experiment, &outcome);
-            let mut postponed = false;
-            if outcome.status == Status::Completed {
-                postponed = put_documents(lab, &finished, &course, watcher).await;
-                put_performance(lab, &finished, watcher).await;
-            }
-            let finished = finish(lab, &experiment, outcome, rest, watcher).await?;
-            if !postponed {
-                delivery::deliver_in_passing(lab, watcher).await;
-            }
-            finished
-        }
+        Ran::Ended(end) => tokio::select! {
+            finished = conclude(lab, &experiment, end, watcher) => finished?,
+            never = recorder::keep_alive(lab, &experiment) => match never {},
+            () = given_up(stop) => return Err(OpsError::Cancelled),
+        },
     };
     watcher.saw(News::Finished(Box::new(finished.clone())));
     Ok(finished)
 }
 
+/// Whoever is told to end waits for a store that is away, but not for long.
+async fn given_up(stop: &Stop) {
+    stop.stopped().await;
+    tokio::time::sleep(LEAVING).await;
+}
+
+/// Stores what a run leaves behind and its end.
+async fn conclude(lab: &Lab, experiment: &Experiment, end: End, watcher: &dyn Watcher) -> Result<Experiment> {
+    let finished = preview(experiment, &end.outcome);
+    let mut postponed = false;
+    let completed = end.outcome.status == Status::Completed;
+    if completed {
+        // The documents of every attempt have the same ids: those of a late one must not take the place of the others.
+        if end.heard.elapsed() > BEAT && recorder::beat(lab, experiment).await.is_err() {
+            return overtaken(lab, experiment, watcher).await;
+        }
+        postponed = put_documents(lab, &finished, &end.course, watcher).await;
+        put_performance(lab, &finished, watcher).await;
+    }
+    let finished = match finish(lab, experiment, end.outcome, end.rest, watcher).await? {
+        Some(finished) => finished,
+        None => {
+            let stored = overtaken(lab, experiment, watcher).await?;
+            if completed {
+                make_good(lab, &stored, watcher).await;
+            }
+            stored
+        }
+    };
+    if !postponed {
+        delivery::deliver_in_passing(lab, watcher).await;
+    }
+    Ok(finished)
+}
+
 /// How a runner left us.
 enum Ran {
-    /// With the points that are not stored yet.
-    Ended(Outcome, Course, Vec<MetricPoint>),
+    Ended(End),
     /// Somebody else ended this attempt, or began a later one.
     Overtaken,
+}
+
+struct End {
+    outcome: Outcome,
+    course: Course,
+    /// Points that are not stored yet.
+    rest: Vec<MetricPoint>,
+    /// When the store said last that this attempt is the current one.
+    heard: Instant,
 }
 
 async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watcher, stop: &Stop) -> Ran {
     let runner = match runner::by_name(&experiment.runner) {
         Ok(runner) => runner,
-        Err(unknown) => return Ran::Ended(outcome(Err(unknown), stop), Course::default(), Vec::new()),
+        Err(unknown) => {
+            let outcome = outcome(Err(unknown), stop);
+            return Ran::Ended(End {
+                outcome,
+                course: Course::default(),
+                rest: Vec::new(),
+                heard: Instant::now(),
+            });
+        }
     };
     let job = job(experiment, pace);
     let (sink, reports) = mpsc::channel(REPORTS);
@@ -105,8 +154,7 @@ async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watch
         Ok(ended) => ended,
         Err(panic) => Err(RunError::Failed(format!("the runner '{}' broke off: {panic}", runner.name()))),
     };
-    let (course, rest) = recorder.into_course();
-    Ran::Ended(outcome(ended, stop), course, rest)
+    Ran::Ended(recorder.into_end(outcome(ended, stop)))
 }
 
 fn job(experiment: &Experiment, pace: Pace) -> Job {
@@ -192,15 +240,45 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
     }
 }
 
+/// This attempt came too late, and what it left behind beside its result may have taken the place of what the one that
+/// counts had left.
+async fn make_good(lab: &Lab, stored: &Experiment, watcher: &dyn Watcher) {
+    if PerformanceRow::of(stored).is_none()
+        && !lab.experiments.keeps_performance()
+        && let Err(error) = lab.analytics.remove(&[stored.id]).await
+    {
+        let text =
+            format!("The analytics hold a result of experiment {} that does not count. {error}", stored.id);
+        watcher.saw(News::Warning { id: Some(stored.id), text });
+    }
+    if stored.status != Status::Completed {
+        // Whoever runs it now will put its own.
+        return;
+    }
+    match lab.experiments.points(stored.id).await {
+        Ok(mut points) => {
+            let mut course = Course::default();
+            points.sort_by_key(|point| point.step);
+            points.iter().for_each(|point| course.add(&point.name, point.step, point.value));
+            put_documents(lab, stored, &course, watcher).await;
+        }
+        Err(error) => {
+            let text =
+                format!("The documents of experiment {} may be those of another attempt. {error}", stored.id);
+            watcher.saw(News::Warning { id: Some(stored.id), text });
+        }
+    }
+}
+
 /// Commits the result with the last points: it is the one thing that must not be lost. Points that the store refuses
-/// are told as lost, and the result is stored without them.
+/// are told as lost, and the result is stored without them. None when somebody else ended this attempt.
 async fn finish(
     lab: &Lab,
     experiment: &Experiment,
     outcome: Outcome,
     points: Vec<MetricPoint>,
     watcher: &dyn Watcher,
-) -> Result<Experiment> {
+) -> Result<Option<Experiment>> {
     let id = experiment.id;
     let mut entry = Entry { id, attempt: experiment.attempt, points, outcome: Some(outcome) };
     let mut stored = put_end(lab, &entry, watcher).await;
@@ -215,12 +293,12 @@ async fn finish(
     }
     let stored = stored.map_err(|error| error.doing(format!("storing the result of experiment {id}")))?;
     if !is_ours(&stored, &entry) {
-        return overtaken(lab, experiment, watcher).await;
+        return Ok(None);
     }
     if !entry.points.is_empty() {
         watcher.saw(News::Points { id, points: entry.points });
     }
-    Ok(stored)
+    Ok(Some(stored))
 }
 
 /// One commit, patiently; the experiment as it stands afterwards, ended by us or by somebody else.

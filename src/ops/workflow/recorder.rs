@@ -1,12 +1,14 @@
 //! The recorder: stores what a runner reports, in batches, and tells it once it is stored.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
+use super::End;
 use super::course::Course;
-use crate::domain::experiment::Experiment;
+use crate::domain::experiment::{Experiment, Outcome};
 use crate::domain::metric::MetricPoint;
 use crate::ops::reaper::BEAT;
 use crate::ops::{Lab, News, Stop, Watcher};
@@ -39,6 +41,8 @@ pub(super) struct Recorder<'a> {
     down: bool,
     warned: bool,
     course: Course,
+    /// When the store said last that this attempt is the current one.
+    heard: Instant,
 }
 
 impl<'a> Recorder<'a> {
@@ -52,12 +56,13 @@ impl<'a> Recorder<'a> {
             down: false,
             warned: false,
             course: Course::default(),
+            heard: Instant::now(),
         }
     }
 
     /// The course of the run, and the points that are not stored yet: they go with its end.
-    pub(super) fn into_course(self) -> (Course, Vec<MetricPoint>) {
-        (self.course, self.waiting)
+    pub(super) fn into_end(self, outcome: Outcome) -> End {
+        End { outcome, course: self.course, rest: self.waiting, heard: self.heard }
     }
 
     /// Stores what comes until the runner hangs up, and says now and then that the run lives. A store that is down is
@@ -68,8 +73,7 @@ impl<'a> Recorder<'a> {
         stop: &Stop,
     ) -> Result<(), Overtaken> {
         let mut cancelled = false;
-        let mut beat = interval_at(Instant::now() + BEAT, BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = beats();
         loop {
             // A cancelled runner must get rid of what it has in hand before it can stop.
             let room = self.waiting.len() < HELD || cancelled;
@@ -82,24 +86,13 @@ impl<'a> Recorder<'a> {
                     Some(Report::Step { step, metrics }) => self.take(step, metrics).await?,
                 },
                 () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
-                _ = beat.tick() => self.beat().await?,
+                _ = beat.tick() => if self::beat(self.lab, self.experiment).await? {
+                    self.heard = Instant::now();
+                },
                 () = stop.stopped(), if !cancelled => cancelled = true,
             }
         }
         Ok(())
-    }
-
-    /// A beat that is missed is made up for by the next.
-    async fn beat(&self) -> Result<(), Overtaken> {
-        let (id, worker) = (self.experiment.id, &self.lab.place().worker);
-        match self.lab.queue.beat(&[id], worker).await {
-            Ok(alive) if alive.contains(&id) => Ok(()),
-            Ok(_) => Err(Overtaken),
-            Err(error) => {
-                tracing::debug!("experiment {id}: {}", error.message);
-                Ok(())
-            }
-        }
     }
 
     async fn take(&mut self, step: i64, metrics: Vec<(String, f64)>) -> Result<(), Overtaken> {
@@ -121,6 +114,7 @@ impl<'a> Recorder<'a> {
         match self.lab.entries.put(entry).await {
             Ok(_) => {
                 self.down = false;
+                self.heard = Instant::now();
                 self.watcher.saw(News::Points { id, points: std::mem::take(&mut self.waiting) });
                 Ok(())
             }
@@ -135,6 +129,37 @@ impl<'a> Recorder<'a> {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+fn beats() -> Interval {
+    let mut beats = interval_at(Instant::now() + BEAT, BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats
+}
+
+/// Says that a run lives; false when nobody heard it. A beat that is missed is made up for by the next.
+pub(super) async fn beat(lab: &Lab, experiment: &Experiment) -> Result<bool, Overtaken> {
+    let (id, worker) = (experiment.id, &lab.place().worker);
+    match lab.queue.beat(&[id], worker).await {
+        Ok(alive) if alive.contains(&id) => Ok(true),
+        Ok(_) => Err(Overtaken),
+        Err(error) => {
+            tracing::debug!("experiment {id}: {}", error.message);
+            Ok(false)
+        }
+    }
+}
+
+/// Says now and then that a run lives while its end is stored: stores that are slow or away may take longer than a lease.
+pub(super) async fn keep_alive(lab: &Lab, experiment: &Experiment) -> Infallible {
+    let mut beats = beats();
+    loop {
+        beats.tick().await;
+        // Storing the end will show that it was overtaken.
+        if let Err(Overtaken) = beat(lab, experiment).await {
+            return std::future::pending().await;
         }
     }
 }

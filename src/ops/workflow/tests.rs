@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::domain::experiment::{Experiment, Status};
 use crate::ops::experiment::{RunRequest, detail, documents_of, rerun, run};
 use crate::ops::tests::{Bench, FOREVER, Witness};
-use crate::ops::{News, OpsError, analytics, delivery};
+use crate::ops::{News, OpsError, Watcher, analytics, delivery};
 use crate::store::ErrorKind;
 
 fn request() -> RunRequest {
@@ -317,4 +317,73 @@ async fn analytics_answer_while_the_experiment_store_is_down() {
     assert_eq!(analytics::models(&bench.lab, true).await.unwrap()[0].experiment_count, 1);
     let error = analytics::catch_up(&bench.lab).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
+}
+
+/// As a worker elsewhere left it in its second attempt, which began since the first was thought to be dead.
+fn taken_over(experiment: &mut Experiment, status: Status) {
+    experiment.attempt = 2;
+    experiment.status = status;
+    experiment.worker = Some("elsewhere:1:x".to_owned());
+    if status == Status::Completed {
+        experiment.results = [("accuracy".to_owned(), json!(0.123))].into_iter().collect();
+        experiment.figures.accuracy = Some(0.123);
+        experiment.finished_at = Some(jiff::Timestamp::UNIX_EPOCH);
+    }
+}
+
+/// The store cannot be reached while the run goes on, and so it does not hear that it was given up.
+struct Late<'a>(&'a Bench, Status);
+
+impl Watcher for Late<'_> {
+    fn saw(&self, news: News) {
+        if let News::Created(run) = news {
+            self.0.store.record_fails.set(FOREVER);
+            self.0.store.change(run.id, |run| taken_over(run, self.1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_ends_late_changes_nothing_of_the_result_that_counts() {
+    let bench = Bench::servers();
+    let late = Late(&bench, Status::Completed);
+    let stored = run(&bench.lab, &request(), &late, &Stop::default()).await.unwrap().remove(0);
+    assert_eq!((stored.attempt, stored.figures.accuracy), (2, Some(0.123)));
+    assert_eq!(bench.store.experiments(), std::slice::from_ref(&stored));
+    assert_eq!(detail(&bench.lab, stored.id).await.unwrap().points, [], "none of the late points");
+    let documents = documents_of(&bench.lab, stored.id).await.unwrap();
+    assert_eq!(documents.len(), 5);
+    assert!(documents.iter().all(|document| document.metadata["accuracy"] == 0.123), "{documents:?}");
+    assert!(documents[3].document.as_ref().unwrap().contains("0.123"), "{documents:?}");
+    let models = bench.lab.analytics.models(true).await.unwrap();
+    assert_eq!((models.len(), models[0].avg_accuracy), (1, Some(0.123)));
+}
+
+#[tokio::test]
+async fn what_ends_late_while_another_attempt_runs_leaves_no_performance() {
+    let bench = Bench::servers();
+    let late = Late(&bench, Status::Running);
+    let stored = run(&bench.lab, &request(), &late, &Stop::default()).await.unwrap().remove(0);
+    assert_eq!((stored.attempt, stored.status), (2, Status::Running));
+    assert_eq!(stored.results, serde_json::Map::new());
+    assert_eq!(bench.lab.analytics.models(true).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_long_silence_a_run_asks_before_it_puts_its_documents() {
+    let (bench, witness) = (Bench::embedded(), Witness::default());
+    let slow = RunRequest { steps: Some(2), delay_ms: Some(4000), ..request() };
+    let stop = Stop::default();
+    let running = run(&bench.lab, &slow, &witness, &stop);
+    let elsewhere = async {
+        witness.until(1, |news| kind(news) == "created").await;
+        bench.store.record_fails.set(FOREVER);
+        bench.store.beat_fails.set(FOREVER);
+        tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+        bench.store.change(1, |run| taken_over(run, Status::Running));
+        bench.store.beat_fails.set(0);
+    };
+    let (runs, ()) = tokio::join!(running, elsewhere);
+    assert_eq!(runs.unwrap()[0].attempt, 2);
+    assert_eq!(witness.count(|news| kind(news) == "documents"), 0);
 }

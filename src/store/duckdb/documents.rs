@@ -7,15 +7,17 @@ use async_trait::async_trait;
 use duckdb::types::Value;
 use duckdb::{Connection, Row, params, params_from_iter};
 
+use crate::domain::collection::RecordFilter;
 use crate::domain::document::{
     Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents,
 };
-use crate::store::documents::DocumentStore;
+use crate::domain::index::{Nearest, Scan, Why};
+use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::engine::Engine;
 use super::error::from_duckdb;
-use super::row;
+use super::{row, where_sql};
 
 /// See the module.
 #[derive(Debug)]
@@ -76,21 +78,11 @@ impl DocumentStore for Documents {
         let (id, model_name) = (document_id.to_owned(), model_name.map(str::to_owned));
         self.engine
             .read("reading document", move |connection| {
-                let mut statement = connection.prepare(
-                    "SELECT document_id, content, to_json(embedding)::VARCHAR, model_name, metadata::VARCHAR
-                     FROM ml_schema.document_embeddings
-                     WHERE document_id = ? AND (?::VARCHAR IS NULL OR model_name = ?) ORDER BY model_name",
-                )?;
-                let rows = statement.query_map(params![id, model_name, model_name], |row| {
-                    Ok(Document {
-                        document_id: row.get(0)?,
-                        content: row.get(1)?,
-                        embedding: row::json(row, 2)?,
-                        model_name: row.get(3)?,
-                        metadata: row::object(row, 4)?,
-                    })
-                })?;
-                rows.collect()
+                let mut statement = connection.prepare(&format!(
+                    "SELECT {WHOLE} FROM ml_schema.document_embeddings
+                     WHERE document_id = ? AND (?::VARCHAR IS NULL OR model_name = ?) ORDER BY model_name"
+                ))?;
+                statement.query_map(params![id, model_name, model_name], document)?.collect()
             })
             .await
     }
@@ -111,11 +103,11 @@ impl DocumentStore for Documents {
             .await
     }
 
-    async fn search(&self, query: &DocumentQuery) -> Result<Vec<DocumentHit>> {
+    async fn search(&self, query: &DocumentQuery) -> Result<Nearest> {
         let query = query.clone();
-        self.engine
-            .read_checked("searching documents", move |connection, path| search(connection, path, &query))
-            .await
+        let work = move |connection: &Connection, path: &Path| search(connection, path, &query);
+        let hits = self.engine.read_checked("searching documents", work).await?;
+        Ok(Nearest { hits, scan: Scan::Exact(Why::Always) })
     }
 
     async fn remove(&self, document_ids: &[String]) -> Result<u64> {
@@ -126,6 +118,43 @@ impl DocumentStore for Documents {
             })
             .await
     }
+
+    fn indexes(&self) -> Option<&dyn DocumentIndexes> {
+        None
+    }
+}
+
+/// Columns of a whole document, as [`document`] reads them.
+const WHOLE: &str = "document_id, content, to_json(embedding)::VARCHAR, model_name, metadata::VARCHAR";
+
+fn document(row: &Row<'_>) -> duckdb::Result<Document> {
+    Ok(Document {
+        document_id: row.get(0)?,
+        content: row.get(1)?,
+        embedding: row::json(row, 2)?,
+        model_name: row.get(3)?,
+        metadata: row::object(row, 4)?,
+    })
+}
+
+/// The document is one of a bound JSON list of ids.
+pub(super) const ID_AMONG: &str = "document_id IN (SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')))";
+
+/// Whole documents of one model; `rest` is what else is asked of them, with its values. None of a model that is not known.
+pub(super) fn whole(
+    connection: &Connection,
+    model_name: &str,
+    rest: &str,
+    value: &str,
+) -> duckdb::Result<Vec<Document>> {
+    let Some(model) = models(connection)?.into_iter().find(|model| model.name == model_name) else {
+        return Ok(Vec::new());
+    };
+    // Its own table: through the view every model's would be read.
+    let columns = WHOLE.replace("model_name", "?");
+    let sql = format!("SELECT {columns} FROM ml_schema.{} WHERE {rest}", model.table());
+    let mut statement = connection.prepare(&sql)?;
+    statement.query_map(params![model_name, value], document)?.collect()
 }
 
 fn models(connection: &Connection) -> duckdb::Result<Vec<Model>> {
@@ -278,16 +307,32 @@ fn search(connection: &Connection, path: &Path, query: &DocumentQuery) -> Result
                          pair -> abs(pair[1]::DOUBLE - pair[2]::DOUBLE)))"
             .to_owned(),
     };
+    let filter = RecordFilter { r#where: query.filter.to_where(), where_document: None };
+    let fits = where_sql::compile(&filter).map_err(|message| invalid(doing, message))?;
     let sql = format!(
-        "FROM (SELECT document_id, $1, content, metadata::VARCHAR, ({distance})::DOUBLE AS distance FROM ml_schema.{})
+        "FROM (SELECT document_id, $1, content, metadata::VARCHAR, ({distance})::DOUBLE AS distance FROM ml_schema.{}
+               WHERE {})
          ORDER BY isnan(distance), distance, document_id LIMIT {}",
         model.table(),
+        numbered(&fits.sql, 3),
         query.limit
     );
-    let parameters = [Value::Text(name.clone()), Value::Text(vector_text(&query.embedding))];
+    let mut parameters = vec![Value::Text(name.clone()), Value::Text(vector_text(&query.embedding))];
+    parameters.extend(fits.values);
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let rows = statement.query_map(params_from_iter(parameters), hit).map_err(failed)?;
     rows.collect::<duckdb::Result<Vec<_>>>().map_err(failed)
+}
+
+/// Gives the parameters of a condition numbers, from `first`: those of the distance have some too. Keys and values are
+/// parameters themselves, so that every question mark stands for one.
+fn numbered(sql: &str, first: usize) -> String {
+    let mut parts = sql.split('?');
+    let mut numbered = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in parts.enumerate() {
+        numbered.push_str(&format!("${}{part}", first + number));
+    }
+    numbered
 }
 
 fn hit(row: &Row<'_>) -> duckdb::Result<DocumentHit> {

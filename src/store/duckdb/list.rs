@@ -182,14 +182,7 @@ impl Listing {
     }
 
     fn read_ids(&self, connection: &Connection, sql: &str) -> duckdb::Result<Vec<ExperimentId>> {
-        let mut statement = connection.prepare(sql)?;
-        let mut ids = Vec::new();
-        for batch in statement.stream_arrow(params_from_iter(self.values()))? {
-            let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
-            let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
-            ids.extend_from_slice(column.values());
-        }
-        Ok(ids)
+        read_ids(connection, sql, self.values())
     }
 
     /// The first rows of all, or the last ones.
@@ -200,14 +193,62 @@ impl Listing {
         let total: i64 = connection.query_row(&counting, params_from_iter(values), |row| row.get(0))?;
         let total = usize::try_from(total).unwrap_or(0);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let order = self.order.list(backwards);
-        let sql = format!("SELECT k.id FROM ({}) k ORDER BY {order} LIMIT {limit}", self.keyed());
-        let mut ids = self.read_ids(connection, &sql)?;
+        let mut ids = match self.order.reads {
+            Reads::Text | Reads::Integer => self.end_among_equals(connection, limit, backwards)?,
+            _ => self.end_where(connection, &self.order, "true", limit, backwards)?,
+        };
         if backwards {
             ids.reverse();
         }
         let position = if backwards { total.saturating_sub(ids.len()) } else { 0 };
         self.page(connection, &ids, position, total)
+    }
+
+    /// The ids at an end of an order in which many rows are equal: first up to which value they reach, then the rows up
+    /// to there. In one step each row of a value that all have would be looked at twice, since the newest come last:
+    /// four times as long.
+    fn end_among_equals(
+        &self,
+        connection: &Connection,
+        limit: i64,
+        backwards: bool,
+    ) -> duckdb::Result<Vec<ExperimentId>> {
+        let sql = format!(
+            "SELECT k.failed, k.value FROM ({}) k ORDER BY {} LIMIT {limit}",
+            self.keyed(),
+            self.order.list_of_values(backwards)
+        );
+        let mut statement = connection.prepare(&sql)?;
+        // Beyond every id of its value, as seen from this end.
+        let id = if backwards { ExperimentId::MAX } else { ExperimentId::MIN };
+        let places = statement.query_map(params_from_iter(self.values()), |row| {
+            let value = match self.order.reads {
+                Reads::Integer => row.get::<_, Option<i64>>(1)?.map(SortValue::Integer),
+                _ => row.get::<_, Option<String>>(1)?.map(SortValue::Text),
+            };
+            Ok(Key { failed: row.get(0)?, value, id })
+        })?;
+        let places = places.collect::<duckdb::Result<Vec<Key>>>()?;
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
+        let mut order = self.order.clone();
+        let condition = if first == last { order.like(last) } else { order.beyond(last, backwards) };
+        self.end_where(connection, &order, &condition, limit, backwards)
+    }
+
+    /// The ids at an end of the rows under a condition, which is bound in `order`.
+    fn end_where(
+        &self,
+        connection: &Connection,
+        order: &Order,
+        condition: &str,
+        limit: i64,
+        backwards: bool,
+    ) -> duckdb::Result<Vec<ExperimentId>> {
+        let list = order.list(backwards);
+        let sql =
+            format!("SELECT k.id FROM ({}) k WHERE {condition} ORDER BY {list} LIMIT {limit}", self.keyed());
+        let values = self.condition.params.iter().chain(&order.params).map(duck_value);
+        read_ids(connection, &sql, values)
     }
 
     fn range(
@@ -310,6 +351,21 @@ impl Listing {
         })?;
         rows.collect()
     }
+}
+
+fn read_ids(
+    connection: &Connection,
+    sql: &str,
+    values: impl Iterator<Item = Value>,
+) -> duckdb::Result<Vec<ExperimentId>> {
+    let mut statement = connection.prepare(sql)?;
+    let mut ids = Vec::new();
+    for batch in statement.stream_arrow(params_from_iter(values))? {
+        let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
+        let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
+        ids.extend_from_slice(column.values());
+    }
+    Ok(ids)
 }
 
 /// The columns behind those of an experiment.

@@ -8,6 +8,7 @@ use crate::domain::experiment::ExperimentId;
 use crate::domain::performance::PerformanceRow;
 
 use super::experiments::list_of;
+use super::row;
 
 /// The source of rows whose experiments are in the same file.
 pub const EMBEDDED: &str = "embedded";
@@ -54,6 +55,39 @@ pub fn remove(connection: &Connection, ids: &[ExperimentId], source: &str) -> du
     let ids = list_of(ids);
     let sql = format!("DELETE FROM experiments_performance WHERE source = ? AND experiment_id IN ({ids})");
     Ok(connection.execute(&sql, [source])? as u64)
+}
+
+/// Rows of experiments from one id to another, by id; there may be several of one.
+pub fn rows(
+    connection: &Connection,
+    first: ExperimentId,
+    last: ExperimentId,
+    source: &str,
+) -> duckdb::Result<Vec<PerformanceRow>> {
+    let mut statement = connection.prepare(
+        "SELECT experiment_id, coalesce(date, DATE '1970-01-01')::VARCHAR, coalesce(model_name, ''), coalesce(dataset, ''),
+                accuracy, precision, recall, training_time_sec, inference_time_ms, f1_score, memory_usage_mb,
+                coalesce(runner, '')
+         FROM experiments_performance WHERE source = ? AND experiment_id BETWEEN ? AND ? ORDER BY experiment_id",
+    )?;
+    let rows = statement.query_map(params![source, first, last], |found| {
+        let date: String = found.get(1)?;
+        Ok(PerformanceRow {
+            experiment_id: found.get(0)?,
+            date: date.parse().map_err(|error: jiff::Error| row::unreadable(1, error.to_string()))?,
+            model_name: found.get(2)?,
+            dataset: found.get(3)?,
+            accuracy: found.get(4)?,
+            precision: found.get(5)?,
+            recall: found.get(6)?,
+            training_time_sec: found.get(7)?,
+            inference_time_ms: found.get(8)?,
+            f1_score: found.get(9)?,
+            memory_usage_mb: found.get(10)?,
+            runner: found.get(11)?,
+        })
+    })?;
+    rows.collect()
 }
 
 /// Days since 1970, as DuckDB binds a date.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use duckdb::{Connection, OptionalExt, Row, params};
+use duckdb::{Connection, OptionalExt, Row, params, params_from_iter};
 use jiff::Timestamp;
 
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::store::queue::{BatchQueue, UnderWay};
+use crate::domain::worker::Doing;
+use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::engine::Engine;
@@ -21,7 +22,7 @@ use super::row::{self, micros};
 /// See the module.
 #[derive(Debug)]
 pub struct Queue {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Queue {
@@ -51,21 +52,16 @@ impl BatchQueue for Queue {
 
     async fn batches(&self, limit: u64) -> Result<Vec<Batch>> {
         self.engine
-            .read("listing batches", move |connection| {
-                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-                let sql = format!("SELECT {BATCH} FROM ml_schema.batches b ORDER BY b.id DESC LIMIT {limit}");
-                let mut statement = connection.prepare(&sql)?;
-                let mut batches = statement.query_map([], read)?.collect::<duckdb::Result<Vec<_>>>()?;
-                count(connection, &mut batches)?;
-                Ok(batches)
-            })
+            .read("listing batches", move |connection| list(connection, "ORDER BY b.id DESC", limit))
             .await
     }
 
-    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
-        let worker = worker.to_owned();
+    async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>> {
+        let claimant = claimant.clone();
         self.engine
-            .write_plain("claiming from the queue", move |connection| claim(connection, from, &worker, limit))
+            .write_plain("claiming from the queue", move |connection| {
+                claim(connection, from, &claimant, limit)
+            })
             .await
     }
 
@@ -86,6 +82,15 @@ impl BatchQueue for Queue {
     async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>> {
         let ids = ids.to_vec();
         self.engine.write_plain("queueing again", move |connection| requeue(connection, &ids)).await
+    }
+
+    async fn take_up(&self, of: Option<BatchId>, tries: i32) -> Result<Vec<ExperimentId>> {
+        let doing = "taking up what was interrupted";
+        let left = move |connection: &Connection| interrupted(connection, of, tries);
+        if self.engine.read(doing, left).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.engine.write_plain(doing, move |connection| requeue(connection, &left(connection)?)).await
     }
 
     async fn beat(&self, ids: &[ExperimentId], worker: &str) -> Result<Vec<ExperimentId>> {
@@ -113,6 +118,20 @@ impl BatchQueue for Queue {
             .write_plain("marking what was interrupted", move |connection| interrupt(connection, &dead, &why))
             .await
     }
+}
+
+/// Batches with ids above one, by id.
+pub fn after(connection: &Connection, id: BatchId, limit: u64) -> duckdb::Result<Vec<Batch>> {
+    list(connection, &format!("WHERE b.id > {id} ORDER BY b.id"), limit)
+}
+
+fn list(connection: &Connection, rest: &str, limit: u64) -> duckdb::Result<Vec<Batch>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement =
+        connection.prepare(&format!("SELECT {BATCH} FROM ml_schema.batches b {rest} LIMIT {limit}"))?;
+    let mut batches = statement.query_map([], read)?.collect::<duckdb::Result<Vec<_>>>()?;
+    count(connection, &mut batches)?;
+    Ok(batches)
 }
 
 fn create(connection: &Connection, new: &NewBatch, trials: &[NewExperiment]) -> duckdb::Result<BatchId> {
@@ -185,30 +204,41 @@ fn count(connection: &Connection, batches: &mut [Batch]) -> duckdb::Result<()> {
 fn claim(
     connection: &Connection,
     from: Option<BatchId>,
-    worker: &str,
+    claimant: &Claimant,
     limit: u32,
 ) -> duckdb::Result<Vec<Experiment>> {
-    let (which, order) = match from {
-        Some(id) => (format!("batch_id = {id}"), "trial, id"),
-        None => ("batch_id IS NOT NULL".to_owned(), "id"),
+    let which = from.map_or_else(|| "batch_id IS NOT NULL".to_owned(), |id| format!("batch_id = {id}"));
+    let texts = |list: &[String]| serde_json::Value::from(list.to_vec()).to_string();
+    let mut values = vec![texts(&claimant.runners)];
+    let labels = match &claimant.labels {
+        Some(labels) => {
+            values.push(texts(labels));
+            "AND batch_id IN (SELECT id FROM ml_schema.batches
+             WHERE list_has_all(from_json(?, '[\"VARCHAR\"]'), (spec->>'$.labels[*]')))"
+        }
+        None => "",
     };
     // Two steps: as a subquery of the update this takes twice as long.
     let sql = format!(
-        "SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued' ORDER BY {order} LIMIT {limit}"
+        "SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued'
+         AND list_contains(from_json(?, '[\"VARCHAR\"]'), runner) {labels} ORDER BY batch_id, trial, id LIMIT {limit}"
     );
     let mut statement = connection.prepare(&sql)?;
-    let ids = statement.query_map([], |row| row.get(0))?.collect::<duckdb::Result<Vec<ExperimentId>>>()?;
+    let ids = statement
+        .query_map(params_from_iter(&values), |row| row.get(0))?
+        .collect::<duckdb::Result<Vec<ExperimentId>>>()?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "UPDATE ml_schema.experiments SET status = 'running', worker = ?, started_at = ?, heartbeat_at = NULL
+        "UPDATE ml_schema.experiments SET status = 'running', worker = ?, host = ?, started_at = ?, heartbeat_at = NULL
          WHERE id IN ({}) RETURNING {}",
         list_of(&ids),
         row::EXPERIMENT
     );
     let mut statement = connection.prepare(&sql)?;
-    let claimed = statement.query_map(params![worker, micros(Timestamp::now())], row::experiment)?;
+    let values = params![claimant.worker, claimant.host, micros(Timestamp::now())];
+    let claimed = statement.query_map(values, row::experiment)?;
     let mut claimed = claimed.collect::<duckdb::Result<Vec<_>>>()?;
     claimed.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
     Ok(claimed)
@@ -216,21 +246,32 @@ fn claim(
 
 fn under_way(connection: &Connection) -> duckdb::Result<Vec<UnderWay>> {
     let mut statement = connection.prepare(
-        "SELECT id, attempt, worker, epoch_us(coalesce(heartbeat_at, started_at, created_at))
+        "SELECT id, attempt, worker, epoch_us(coalesce(heartbeat_at, started_at, created_at)), host,
+         left(model_type, 200), left(dataset, 200), batch_id, epoch_us(started_at)
          FROM ml_schema.experiments WHERE status = 'running' AND worker IS NOT NULL ORDER BY id",
     )?;
     let now = Timestamp::now().as_microsecond();
     let rows = statement.query_map([], |row| {
-        let last: i64 = row.get(3)?;
         Ok(UnderWay {
-            id: row.get(0)?,
-            attempt: row.get(1)?,
+            doing: Doing {
+                experiment: row.get(0)?,
+                attempt: row.get(1)?,
+                model: row.get(5)?,
+                dataset: row.get(6)?,
+                batch: row.get(7)?,
+                started_at: row::time(row, 8)?,
+            },
             worker: row.get(2)?,
-            // A clock that was set back has not been silent at all.
-            silent: Duration::from_micros(now.saturating_sub(last).try_into().unwrap_or_default()),
+            host: row.get(4)?,
+            silent: silent(now, row.get(3)?),
         })
     })?;
     rows.collect()
+}
+
+/// Between two moments, in microseconds. A clock that was set back has not been silent at all.
+pub(super) fn silent(now: i64, last: i64) -> Duration {
+    Duration::from_micros(now.saturating_sub(last).try_into().unwrap_or_default())
 }
 
 fn interrupt(connection: &Connection, dead: &[UnderWay], why: &str) -> duckdb::Result<Vec<Experiment>> {
@@ -242,10 +283,23 @@ fn interrupt(connection: &Connection, dead: &[UnderWay], why: &str) -> duckdb::R
     let mut statement = connection.prepare(&sql)?;
     let mut interrupted = Vec::new();
     for run in dead {
-        let values = params![why, micros(Timestamp::now()), run.id, run.attempt, run.worker];
+        let Doing { experiment, attempt, .. } = &run.doing;
+        let values = params![why, micros(Timestamp::now()), experiment, attempt, run.worker];
         interrupted.extend(statement.query_row(values, row::experiment).optional()?);
     }
     Ok(interrupted)
+}
+
+fn interrupted(
+    connection: &Connection,
+    of: Option<BatchId>,
+    tries: i32,
+) -> duckdb::Result<Vec<ExperimentId>> {
+    let which = of.map_or_else(|| "batch_id IS NOT NULL".to_owned(), |id| format!("batch_id = {id}"));
+    let mut statement = connection.prepare(&format!(
+        "SELECT id FROM ml_schema.experiments WHERE status = 'interrupted' AND {which} AND attempt < ?"
+    ))?;
+    statement.query_map([tries], |row| row.get(0))?.collect()
 }
 
 fn requeue(connection: &Connection, ids: &[ExperimentId]) -> duckdb::Result<Vec<ExperimentId>> {

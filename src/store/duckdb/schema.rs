@@ -22,8 +22,13 @@ macro_rules! migration {
     };
 }
 
-static MIGRATIONS: [Migration; 3] =
-    [migration!("0001_lab"), migration!("0002_analytics"), migration!("0003_search")];
+static MIGRATIONS: [Migration; 5] = [
+    migration!("0001_lab"),
+    migration!("0002_analytics"),
+    migration!("0003_search"),
+    migration!("0004_workers"),
+    migration!("0006_followed"),
+];
 
 const DOING: &str = "preparing the DuckDB file";
 /// Where the published script's own table waits while ours is made.
@@ -159,8 +164,15 @@ fn apply(connection: &Connection, missing: &[&Migration]) -> duckdb::Result<()> 
 /// other is refused, or put aside under another name with `adopt`.
 fn make_room(connection: &Connection, path: &Path, adopt: bool) -> Result<()> {
     let failed = |error| from_duckdb(error, DOING, path);
-    for table in ["experiments", "experiment_metrics", "batches", "outbox", "collections", "embedding_models"]
-    {
+    for table in [
+        "experiments",
+        "experiment_metrics",
+        "batches",
+        "outbox",
+        "collections",
+        "embedding_models",
+        "workers",
+    ] {
         if !exists(connection, "ml_schema", table).map_err(failed)? {
             continue;
         }

@@ -119,7 +119,9 @@ impl PgChanges {
         match client.batch_execute(&format!("LISTEN {CHANNEL}; LISTEN {echo}")).await {
             Ok(()) => {}
             // A standby hears nothing.
-            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION) => {
+            Err(error)
+                if error.code() == Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(self.pg.told(doing, error)),
@@ -219,7 +221,10 @@ mod tests {
         assert!(seen(2, &["3/1"]).is_news_since(&seen(1, &[])));
         assert!(!seen(2, &["3/1"]).is_news_since(&seen(2, &["3/1"])), "nothing is committed yet");
         assert!(seen(2, &["3/1"]).is_news_since(&seen(2, &["3/1", "4/7"])), "one of two is");
-        assert!(seen(2, &["3/2"]).is_news_since(&seen(2, &["3/1"])), "the same session in its next transaction");
+        assert!(
+            seen(2, &["3/2"]).is_news_since(&seen(2, &["3/1"])),
+            "the same session in its next transaction"
+        );
         let standby = |stamp, is_fresh| Seen { is_standby: true, is_fresh, ..seen(stamp, &[]) };
         assert!(standby(2, true).is_news_since(&standby(2, true)));
         assert!(!standby(2, false).is_news_since(&standby(2, false)));

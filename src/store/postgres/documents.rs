@@ -1,5 +1,6 @@
 //! Document embeddings in PostgreSQL with pgvector.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -7,37 +8,37 @@ use pgvector::Vector;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::domain::document::{
-    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents,
-};
-use crate::store::documents::DocumentStore;
+use crate::domain::document::{Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents};
+use crate::domain::index::Nearest;
+use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{ErrorKind, Health, Result, StoreError};
 
-use super::copy::{self, Value};
-use super::link::Transaction;
+use super::reader::Typed;
 use super::schema::Part;
-use super::{Pg, json, partition};
+use super::{Pg, copy, json, partition};
 
 /// The longest vector that pgvector stores.
 const LONGEST: usize = 16_000;
 
-const STAGING: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS labtop_documents (document_id text, content_hash text, \
-     embedding vector, model_name text, metadata jsonb, content text) ON COMMIT DELETE ROWS";
+/// How often documents are stored anew after somebody else has stored one of them at the same moment.
+const TRIES: u32 = 5;
 
-const INTO_STAGING: &str =
-    "pg_temp.labtop_documents (document_id, content_hash, embedding, model_name, metadata, content)";
-
-const FROM_STAGING: &str = "INSERT INTO ml_schema.document_embeddings \
-     (document_id, content_hash, embedding, model_name, metadata, content) \
-     SELECT document_id, content_hash, embedding, model_name, metadata, content FROM pg_temp.labtop_documents \
-     ON CONFLICT (model_name, document_id) DO UPDATE SET content_hash = excluded.content_hash, \
-     embedding = excluded.embedding, metadata = excluded.metadata, content = excluded.content, created_at = now()";
+/// Held by those who try again, so that they come one after the other.
+const LOCK: i64 = 0x006c_6162_746f_7003;
 
 #[async_trait]
 impl DocumentStore for Pg {
     async fn health(&self) -> Result<Health> {
-        let health = self.greet().await?;
-        self.ready(Part::Documents, "looking for the vector extension").await?;
+        let doing = "looking for the vector extension";
+        self.ready(Part::Documents, doing).await?;
+        let mut health = self.greet().await?;
+        let mut reader = self.bare_reader(doing).await?;
+        let sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'";
+        if let Some(row) = reader.optional(doing, sql, &[]).await?
+            && let Some(lacks) = Pg::old_extension(self.value(doing, &row, 0)?)
+        {
+            health.version = format!("{} ({lacks})", health.version);
+        }
         Ok(health)
     }
 
@@ -59,7 +60,7 @@ impl DocumentStore for Pg {
         }
         let (pg, documents) = (self.clone(), documents.to_vec());
         self.carried_out(doing, self.long_patience(), async move {
-            pg.copy_documents(doing, &dimensions, &documents).await
+            pg.store_documents(doing, &dimensions, &documents).await
         })
         .await
     }
@@ -97,39 +98,8 @@ impl DocumentStore for Pg {
         rows.iter().map(|row| self.hit(doing, row)).collect()
     }
 
-    async fn search(&self, query: &DocumentQuery) -> Result<Vec<DocumentHit>> {
-        let doing = "searching documents";
-        let mut reader = self.reader(Part::Documents, doing).await?;
-        let model_name = json::text(&query.model_name);
-        let sql =
-            "SELECT name, dimension, distance, 0::bigint FROM ml_schema.embedding_models WHERE name = $1";
-        let Some(row) = reader.optional(doing, sql, &[&model_name]).await? else {
-            let message = format!("there is no embedding model '{model_name}'");
-            return Err(self
-                .error(ErrorKind::NotFound, doing, message)
-                .remedy("`labtop docs ls` shows the documents and their models."));
-        };
-        let model = self.model(doing, &row)?;
-        let given = query.embedding.len();
-        if given != model.dimension {
-            let message = format!(
-                "the query has {given} dimensions, but embedding model '{model_name}' has {}",
-                model.dimension
-            );
-            return Err(self.error(ErrorKind::Invalid, doing, message));
-        }
-        if query.embedding.iter().any(|value| !value.is_finite()) {
-            return Err(self.error(ErrorKind::Invalid, doing, "the query vector holds NaN or infinity"));
-        }
-        let operator = operator(query.distance);
-        let sql = format!(
-            "SELECT document_id, model_name, content, metadata, embedding {operator} $1 AS distance \
-             FROM ml_schema.document_embeddings WHERE model_name = $2 ORDER BY distance, document_id COLLATE \"C\" LIMIT $3"
-        );
-        let embedding = Vector::from(query.embedding.clone());
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-        let rows = reader.rows(doing, &sql, &[&embedding, &model_name, &limit]).await?;
-        rows.iter().map(|row| self.hit(doing, row)).collect()
+    async fn search(&self, query: &DocumentQuery) -> Result<Nearest> {
+        self.nearest(query).await
     }
 
     async fn remove(&self, document_ids: &[String]) -> Result<u64> {
@@ -138,14 +108,9 @@ impl DocumentStore for Pg {
         let sql = "DELETE FROM ml_schema.document_embeddings WHERE document_id = ANY ($1)";
         self.within(doing, client.execute(sql, &[&json::texts(document_ids)])).await
     }
-}
 
-fn operator(distance: Distance) -> &'static str {
-    match distance {
-        Distance::Cosine => "<=>",
-        Distance::L2 => "<->",
-        Distance::Ip => "<#>",
-        Distance::L1 => "<+>",
+    fn indexes(&self) -> Option<&dyn DocumentIndexes> {
+        Some(self)
     }
 }
 
@@ -164,7 +129,7 @@ impl Pg {
         })
     }
 
-    fn hit(&self, doing: &str, row: &Row) -> Result<DocumentHit> {
+    pub(super) fn hit(&self, doing: &str, row: &Row) -> Result<DocumentHit> {
         Ok(DocumentHit {
             document_id: self.value(doing, row, 0)?,
             model_name: self.value(doing, row, 1)?,
@@ -206,15 +171,44 @@ impl Pg {
             .remedy("Give vectors of another model another model name.")
     }
 
-    async fn copy_documents(
+    pub(super) fn no_model(&self, doing: &str, model_name: &str) -> StoreError {
+        let message = format!("there is no embedding model '{model_name}'");
+        self.error(ErrorKind::NotFound, doing, message)
+            .remedy("`labtop docs ls` shows the documents and their models.")
+    }
+
+    /// Stores documents, again and again where others store the same ones at the same moment.
+    async fn store_documents(
         &self,
         doing: &str,
         dimensions: &[(String, usize)],
         documents: &[Document],
     ) -> Result<u64> {
+        let mut tries = 1;
+        loop {
+            match self.copy_documents(doing, dimensions, documents, tries > 1).await {
+                Err(error) if error.kind == ErrorKind::Conflict && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// Takes the old ones away and copies the new ones in, in one transaction: a table in between to sort out which are which
+    /// would have every vector written twice.
+    async fn copy_documents(
+        &self,
+        doing: &str,
+        dimensions: &[(String, usize)],
+        documents: &[Document],
+        in_turn: bool,
+    ) -> Result<u64> {
         let told = |error| self.told(doing, error);
         let mut client = self.writer(Part::Documents, doing).await?;
         let transaction = client.transaction().await.map_err(told)?;
+        // Where an index is kept up, some hundred documents take a second.
+        let limit = self.long_patience().as_millis();
+        let settings = format!("SET LOCAL labtop.bulk = 'on'; SET LOCAL statement_timeout = {limit}");
+        transaction.batch_execute(&settings).await.map_err(told)?;
         for (model, dimension) in dimensions {
             let known = partition::ensure(&transaction, model, *dimension).await.map_err(told)?;
             let other = documents.iter().find(|document| json::text(&document.model_name) == model.as_str());
@@ -222,30 +216,21 @@ impl Pg {
                 return Err(self.mixed(doing, document, known));
             }
         }
-        let stored = stage_and_insert(&transaction, documents).await.map_err(told)?;
+        if in_turn {
+            let lock = "SELECT pg_advisory_xact_lock($1)";
+            transaction.query_typed(lock, &[(&LOCK, Type::INT8)]).await.map_err(told)?;
+        }
+        for (model, _) in dimensions {
+            let of_model =
+                documents.iter().filter(|document| json::text(&document.model_name) == model.as_str());
+            let ids: Vec<Cow<'_, str>> = of_model.map(|document| json::text(&document.document_id)).collect();
+            let sql =
+                "DELETE FROM ml_schema.document_embeddings WHERE model_name = $1 AND document_id = ANY ($2)";
+            let parameters: [Typed<'_>; 2] = [(model, Type::TEXT), (&ids, Type::TEXT_ARRAY)];
+            transaction.query_typed(sql, &parameters).await.map_err(told)?;
+        }
+        let stored = copy::documents(&transaction, documents).await.map_err(told)?;
         transaction.commit().await.map_err(told)?;
         Ok(stored)
     }
-}
-
-async fn stage_and_insert(
-    transaction: &Transaction<'_>,
-    documents: &[Document],
-) -> Result<u64, tokio_postgres::Error> {
-    transaction.batch_execute(&format!("SET LOCAL labtop.bulk = 'on'; {STAGING}")).await?;
-    // The type's number differs from database to database.
-    let vector = transaction.type_named("vector").await?;
-    let types = [Type::TEXT, Type::TEXT, vector, Type::TEXT, Type::JSONB, Type::TEXT];
-    let rows = documents.iter().map(|document| -> Vec<Value<'_>> {
-        vec![
-            Box::new(json::text(&document.document_id)),
-            Box::new(document.content_hash()),
-            Box::new(Vector::from(document.embedding.clone())),
-            Box::new(json::text(&document.model_name)),
-            Box::new(json::object(&document.metadata)),
-            Box::new(json::text(&document.content)),
-        ]
-    });
-    copy::rows(transaction, INTO_STAGING, &types, rows).await?;
-    transaction.execute(FROM_STAGING, &[]).await
 }

@@ -14,9 +14,9 @@ use super::rows::EXPERIMENT;
 use super::schema::Part;
 use super::{Pg, json};
 
-const POINT_COLUMNS: &str =
+pub(super) const POINT_COLUMNS: &str =
     "ml_schema.experiment_metrics (experiment_id, attempt, name, step, value, recorded_at)";
-const POINT_TYPES: [Type; 6] =
+pub(super) const POINT_TYPES: [Type; 6] =
     [Type::INT8, Type::INT4, Type::TEXT, Type::INT8, Type::FLOAT8, Type::TIMESTAMPTZ];
 
 /// Attempt and status of the experiments that entries are for, by id.

@@ -115,9 +115,13 @@ fn from_driver(settings: &config::Postgres, error: &Error) -> Words {
             io::ErrorKind::ConnectionRefused => {
                 (format!("PostgreSQL does not answer: nothing listens at {place}"), WHERE)
             }
-            io::ErrorKind::NotFound if settings.is_local_socket() => {
-                (format!("PostgreSQL does not answer: {} has no socket of port {}", settings.host, settings.port), WHERE)
-            }
+            io::ErrorKind::NotFound if settings.is_local_socket() => (
+                format!(
+                    "PostgreSQL does not answer: {} has no socket of port {}",
+                    settings.host, settings.port
+                ),
+                WHERE,
+            ),
             io::ErrorKind::TimedOut => (format!("PostgreSQL at {place} does not answer"), WAY),
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 (format!("there is no way to {place}: {cause}"), WAY)
@@ -125,9 +129,10 @@ fn from_driver(settings: &config::Postgres, error: &Error) -> Words {
             _ if cause.contains("bytes remaining on stream") => {
                 (format!("what answers at {place} does not speak PostgreSQL's protocol"), WHERE)
             }
-            _ if cause.contains("lookup address") => {
-                (format!("the host name '{}' is not known", settings.host), "Look for a slip in PGHOST (or DATABASE_URL).")
-            }
+            _ if cause.contains("lookup address") => (
+                format!("the host name '{}' is not known", settings.host),
+                "Look for a slip in PGHOST (or DATABASE_URL).",
+            ),
             _ => (format!("the connection to PostgreSQL at {place} was lost ({cause})"), WHERE),
         };
         return words(ErrorKind::Unavailable, message, remedy);
@@ -179,14 +184,19 @@ fn refused(settings: &config::Postgres, answer: &DbError) -> Option<Words> {
             format!("PostgreSQL at {place} demands a certificate of its clients, and labtop has none"),
             format!("Let user '{user}' in by a password in pg_hba.conf."),
         )
-    } else if ["SSL required", "SSL connection is required", "sslmode"].iter().any(|words| said.contains(words)) {
+    } else if ["SSL required", "SSL connection is required", "sslmode"]
+        .iter()
+        .any(|words| said.contains(words))
+    {
         (format!("PostgreSQL at {place} demands TLS"), ENCRYPT.to_owned())
     } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && said.contains("no encryption") {
         // Said by servers that want TLS, and by those that do not want this host or user.
         let who = format!("user '{user}' in from here without TLS");
         let remedy = match settings.sslmode {
             config::SslMode::Disable => ENCRYPT,
-            _ => "Add a line for this user, database and host to the server's pg_hba.conf, or switch TLS on there.",
+            _ => {
+                "Add a line for this user, database and host to the server's pg_hba.conf, or switch TLS on there."
+            }
         };
         (format!("PostgreSQL at {place} does not let {who}: {said}"), remedy.to_owned())
     } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
@@ -249,9 +259,9 @@ fn interrupted(settings: &config::Postgres, answer: &DbError) -> Option<Words> {
         SqlState::CONNECTION_FAILURE,
         SqlState::CONNECTION_EXCEPTION,
     ];
-    stopping.contains(code).then(|| {
-        words(ErrorKind::Unavailable, format!("PostgreSQL at {place} {what}: {said}"), remedy)
-    })
+    stopping
+        .contains(code)
+        .then(|| words(ErrorKind::Unavailable, format!("PostgreSQL at {place} {what}: {said}"), remedy))
 }
 
 /// Something is missing: rights, the extension, room, our tables.

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio_postgres::types::{Kind, Oid, ToSql, Type};
@@ -41,17 +41,26 @@ impl Unnamed {
 
     /// The types of a statement's parameters, as the server has them.
     async fn types(&self, client: &Client, sql: &str) -> Result<Arc<[Type]>, Error> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(types) = known().get(sql) {
-            return Ok(types.clone());
+        let known = self.known().get(sql).cloned();
+        if let Some(types) = known {
+            return Ok(types);
         }
         let types: Arc<[Type]> = ask_types(client, sql).await?.into();
-        let mut known = known();
+        self.remember(sql, types.clone());
+        Ok(types)
+    }
+
+    fn remember(&self, sql: &str, types: Arc<[Type]>) {
+        let mut known = self.known();
         if known.len() >= MOST_KNOWN {
             known.clear();
         }
-        known.insert(sql.to_owned(), types.clone());
-        Ok(types)
+        known.insert(sql.to_owned(), types);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<[Type]>>> {
+        // Held for moments and never across an await; a panic elsewhere leaves whole values behind.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,11 +230,8 @@ impl Connection {
     async fn alone<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(unnamed) = self.unnamed.as_ref().filter(|_| !self.within) else { return statement.await };
         let begin = format!("BEGIN; {}", unnamed.settings);
-        let (begun, done, ended) = tokio::join!(
-            self.object.batch_execute(&begin),
-            statement,
-            self.object.batch_execute("COMMIT")
-        );
+        let (begun, done, ended) =
+            tokio::join!(self.object.batch_execute(&begin), statement, self.object.batch_execute("COMMIT"));
         begun?;
         let done = done?;
         ended?;
@@ -268,6 +274,17 @@ impl Transaction<'_> {
         match &self.unnamed {
             Some(_) => Ok(Prepared::Unnamed(sql.to_owned())),
             None => Ok(Prepared::Named(self.inner.prepare_cached(sql).await?)),
+        }
+    }
+
+    /// With the types that the server cannot tell by itself.
+    pub(super) async fn prepare_typed_cached(&self, sql: &str, types: &[Type]) -> Result<Prepared, Error> {
+        match &self.unnamed {
+            Some(unnamed) => {
+                unnamed.remember(sql, types.into());
+                Ok(Prepared::Unnamed(sql.to_owned()))
+            }
+            None => Ok(Prepared::Named(self.inner.prepare_typed_cached(sql, types).await?)),
         }
     }
 
@@ -321,16 +338,6 @@ impl Transaction<'_> {
                 let types = unnamed.types(self.inner.client(), text).await?;
                 self.inner.execute_typed(text, &typed(parameters, &types)).await
             }
-        }
-    }
-
-    /// The type of that name, such as `vector`, whose number differs from database to database; unknown without its extension.
-    pub(super) async fn type_named(&self, name: &str) -> Result<Type, Error> {
-        let sql = "SELECT kind.oid, space.nspname FROM pg_type kind JOIN pg_namespace space ON space.oid = kind.typnamespace \
-                   WHERE kind.oid = to_regtype($1)";
-        match self.inner.query_typed_opt(sql, &[(&name, Type::TEXT)]).await? {
-            Some(row) => Ok(kind_of(row.try_get(0)?, name, row.try_get(1)?, Kind::Simple)),
-            None => Ok(Type::UNKNOWN),
         }
     }
 

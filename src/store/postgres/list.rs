@@ -16,9 +16,9 @@ use crate::store::filter_sql::{self, Compiled, Dialect, SqlValue};
 use crate::store::order_sql::{Order, Reads};
 
 use super::Pg;
-use super::reader::{Reader, Typed};
 use super::experiments::typed;
 use super::orders::{self, Look, Statement};
+use super::reader::{Reader, Typed};
 use super::rows::EXPERIMENT;
 use super::schema::Part;
 

@@ -4,6 +4,7 @@
 //! statement run as tasks of their own, so that one that has begun is carried out.
 
 mod adopt;
+mod build;
 mod changes;
 mod connect;
 mod copy;
@@ -11,9 +12,13 @@ mod documents;
 mod entries;
 mod error;
 mod experiments;
+mod extension;
+mod follow;
+mod indexes;
 mod json;
 mod link;
 mod list;
+mod nearest;
 mod orders;
 mod outbox;
 mod outline;
@@ -27,6 +32,8 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

@@ -7,7 +7,7 @@ use super::link::Transaction;
 
 /// Vectors up to this dimension fit in a page together with what else a row keeps there, and are stored in it: an exact
 /// scan is then two to three times as fast. Longer ones go out of line.
-const INLINE: usize = 1900;
+pub(super) const INLINE: usize = 1900;
 
 /// The lock on the table of models while a partition is made.
 const LOCK: i64 = 0x006c_6162_746f_7002;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::store::queue::{BatchQueue, UnderWay};
+use crate::domain::worker::Doing;
+use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::rows::{CREATED, EXPERIMENT, values};
@@ -43,26 +46,25 @@ impl BatchQueue for Pg {
         rows.iter().map(|row| self.batch_of(doing, row)).collect()
     }
 
-    async fn claim(&self, from: Option<BatchId>, worker: &str, limit: u32) -> Result<Vec<Experiment>> {
+    async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>> {
         let doing = "claiming from the queue";
         let client = self.writer(Part::Experiments, doing).await?;
-        let (which, order) = match from {
-            Some(_) => ("batch_id = $1", "trial, id"),
-            None => ("batch_id IS NOT NULL AND $1::bigint IS NULL", "id"),
-        };
-        // A row that another worker is claiming is passed over, not waited for.
-        let sql = format!(
-            "UPDATE ml_schema.experiments SET status = 'running', worker = $2, started_at = now(), heartbeat_at = now() \
-             WHERE id IN (SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued' \
-                          ORDER BY {order} LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING {EXPERIMENT}"
-        );
-        let (worker, limit) = (json::text(worker), i64::from(limit));
-        let claiming =
-            async { client.query(&client.prepare_cached(&sql).await?, &[&from, &worker, &limit]).await };
+        let sql = claim(from.is_some(), claimant.labels.is_some());
+        let (worker, host) = (json::text(&claimant.worker), json::optional(claimant.host.as_deref()));
+        let (runners, limit) = (json::texts(&claimant.runners), i64::from(limit));
+        let labels = claimant.labels.as_deref().map(json::texts);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&worker, &host, &runners, &limit];
+        if let Some(from) = &from {
+            parameters.push(from);
+        }
+        if let Some(labels) = &labels {
+            parameters.push(labels);
+        }
+        let claiming = async { client.query(&client.prepare_cached(&sql).await?, &parameters).await };
         let rows = self.within(doing, claiming).await?;
         let mut claimed: Vec<Experiment> =
             rows.iter().map(|row| self.experiment(doing, row)).collect::<Result<_>>()?;
-        claimed.sort_by_key(|run| (from.and(run.trial), run.id));
+        claimed.sort_by_key(|run| (run.batch_id, run.trial, run.id));
         Ok(claimed)
     }
 
@@ -85,10 +87,24 @@ impl BatchQueue for Pg {
         let client = self.writer(Part::Experiments, doing).await?;
         let retryable: Vec<&str> =
             Status::ALL.into_iter().filter(|status| status.is_retryable()).map(Status::as_str).collect();
-        let sql = "WITH queued AS (UPDATE ml_schema.experiments SET status = 'queued', attempt = attempt + 1, results = '{}', \
-                   error = NULL, worker = NULL, started_at = NULL, finished_at = NULL, heartbeat_at = NULL \
-                   WHERE id = ANY ($1) AND status = ANY ($2) RETURNING id) SELECT id FROM queued ORDER BY id";
-        let rows = self.within(doing, client.query(sql, &[&ids, &retryable])).await?;
+        let sql = again("id = ANY ($1) AND status = ANY ($2)");
+        let rows = self.within(doing, client.query(&sql, &[&ids, &retryable])).await?;
+        rows.iter().map(|row| self.value(doing, row, 0)).collect()
+    }
+
+    async fn take_up(&self, of: Option<BatchId>, tries: i32) -> Result<Vec<ExperimentId>> {
+        const LEFT: &str = "status = 'interrupted' AND batch_id IS NOT NULL AND attempt < $1 \
+                            AND ($2::bigint IS NULL OR batch_id = $2)";
+        let doing = "taking up what was interrupted";
+        let mut reader = self.reader(Part::Experiments, doing).await?;
+        let sql = format!("SELECT FROM ml_schema.experiments WHERE {LEFT} LIMIT 1");
+        // An UPDATE counts as a change, even of nothing.
+        if reader.optional(doing, &sql, &[&tries, &of]).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        drop(reader);
+        let client = self.writer(Part::Experiments, doing).await?;
+        let rows = self.within(doing, client.query(&again(LEFT), &[&tries, &of])).await?;
         rows.iter().map(|row| self.value(doing, row, 0)).collect()
     }
 
@@ -104,17 +120,28 @@ impl BatchQueue for Pg {
     async fn under_way(&self) -> Result<Vec<UnderWay>> {
         let doing = "looking for what runs";
         let mut reader = self.reader(Part::Experiments, doing).await?;
-        let sql = "SELECT id, attempt, worker, \
-                   (extract(epoch FROM now() - coalesce(heartbeat_at, started_at, created_at)) * 1000000)::bigint \
-                   FROM ml_schema.experiments WHERE status = 'running' AND worker IS NOT NULL ORDER BY id";
-        let rows = reader.rows(doing, sql, &[]).await?;
+        let sql = format!(
+            "SELECT id, attempt, worker, {}, host, left(model_type, 200), left(dataset, 200), batch_id, started_at \
+             FROM ml_schema.experiments WHERE status = 'running' AND worker IS NOT NULL ORDER BY id",
+            silence("coalesce(heartbeat_at, started_at, created_at)")
+        );
+        let rows = reader.rows(doing, &sql, &[]).await?;
+        let text = |row, index| -> Result<String> {
+            Ok(self.value::<Option<String>>(doing, row, index)?.unwrap_or_default())
+        };
         let read = |row| {
-            let silent: i64 = self.value(doing, row, 3)?;
             Ok(UnderWay {
-                id: self.value(doing, row, 0)?,
-                attempt: self.value(doing, row, 1)?,
+                doing: Doing {
+                    experiment: self.value(doing, row, 0)?,
+                    attempt: self.value(doing, row, 1)?,
+                    model: text(row, 5)?,
+                    dataset: text(row, 6)?,
+                    batch: self.value(doing, row, 7)?,
+                    started_at: self.value(doing, row, 8)?,
+                },
                 worker: self.value(doing, row, 2)?,
-                silent: Duration::from_micros(silent.try_into().unwrap_or_default()),
+                silent: self.duration(doing, row, 3)?,
+                host: self.value(doing, row, 4)?,
             })
         };
         rows.iter().map(read).collect()
@@ -128,8 +155,8 @@ impl BatchQueue for Pg {
              FROM unnest($1::bigint[], $2::int[], $3::text[]) AS n (n_id, n_attempt, n_worker) \
              WHERE id = n_id AND attempt = n_attempt AND worker = n_worker AND status = 'running' RETURNING {EXPERIMENT}"
         );
-        let ids: Vec<ExperimentId> = dead.iter().map(|run| run.id).collect();
-        let attempts: Vec<i32> = dead.iter().map(|run| run.attempt).collect();
+        let ids: Vec<ExperimentId> = dead.iter().map(|run| run.doing.experiment).collect();
+        let attempts: Vec<i32> = dead.iter().map(|run| run.doing.attempt).collect();
         let workers: Vec<_> = dead.iter().map(|run| json::text(&run.worker)).collect();
         let why = json::text(why);
         let rows = self.within(doing, client.query(&sql, &[&ids, &attempts, &workers, &why])).await?;
@@ -137,8 +164,43 @@ impl BatchQueue for Pg {
     }
 }
 
+/// Takes from one batch or from all; a row that another worker is claiming is passed over, not waited for. As a table
+/// that is made once: a subquery may be carried out more than once, and then it takes more than it should.
+fn claim(from_one: bool, by_labels: bool) -> String {
+    let (which, next) = if from_one { ("e.batch_id = $5", 6) } else { ("e.batch_id IS NOT NULL", 5) };
+    let labels = if by_labels {
+        format!(
+            "AND EXISTS (SELECT FROM ml_schema.batches b WHERE b.id = e.batch_id \
+             AND coalesce(b.spec -> 'labels', '[]') <@ to_jsonb(${next}::text[]))"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "WITH taken AS MATERIALIZED (SELECT e.id AS taken_id FROM ml_schema.experiments e \
+             WHERE {which} AND e.status = 'queued' AND e.runner = ANY ($3) {labels} \
+             ORDER BY e.batch_id, e.trial, e.id LIMIT $4 FOR UPDATE OF e SKIP LOCKED) \
+         UPDATE ml_schema.experiments SET status = 'running', worker = $1, host = $2, started_at = now(), \
+             heartbeat_at = now() FROM taken WHERE id = taken_id RETURNING {EXPERIMENT}"
+    )
+}
+
+/// Queues experiments again; gives back their ids.
+fn again(which: &str) -> String {
+    format!(
+        "WITH queued AS (UPDATE ml_schema.experiments SET status = 'queued', attempt = attempt + 1, results = '{{}}', \
+         error = NULL, worker = NULL, started_at = NULL, finished_at = NULL, heartbeat_at = NULL \
+         WHERE {which} RETURNING id) SELECT id FROM queued ORDER BY id"
+    )
+}
+
+/// Microseconds since a moment, by the server's clock; counted from its start at most.
+pub(super) fn silence(since: &str) -> String {
+    format!("(extract(epoch FROM now() - greatest({since}, pg_postmaster_start_time())) * 1000000)::bigint")
+}
+
 /// Reads batches (alias `b`) with their trials counted by status.
-fn counted(rest: &str) -> String {
+pub(super) fn counted(rest: &str) -> String {
     let counts = Status::ALL.map(|status| format!("count(*) FILTER (WHERE status = '{status}') AS {status}"));
     let names = Status::ALL.map(|status| format!("trials.{status}"));
     format!(
@@ -150,6 +212,12 @@ fn counted(rest: &str) -> String {
 }
 
 impl Pg {
+    /// What [`silence`] says.
+    pub(super) fn duration(&self, doing: &str, row: &Row, index: usize) -> Result<Duration> {
+        let micros: i64 = self.value(doing, row, index)?;
+        Ok(Duration::from_micros(micros.try_into().unwrap_or_default()))
+    }
+
     fn no_batch(&self, doing: &str, id: BatchId) -> StoreError {
         self.error(ErrorKind::NotFound, doing, format!("there is no batch {id}"))
             .remedy("`labtop batch ls` shows those there are.")

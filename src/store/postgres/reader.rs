@@ -1,6 +1,7 @@
 //! Reads that can be cancelled.
 
 use futures_util::TryStreamExt;
+use futures_util::future::{join_all, join3};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -53,6 +54,35 @@ impl Reader {
         self.end(doing, answer)
     }
 
+    /// The rows of each statement, all in one transaction under `settings` (SET LOCAL ...) and in one round trip.
+    pub(super) async fn rows_under(
+        &mut self,
+        doing: &str,
+        settings: &str,
+        statements: &[(&str, &[Typed<'_>])],
+    ) -> Result<Vec<Vec<Row>>> {
+        let patience = self.pg.patience();
+        // Dropped before the end, the connection is given up.
+        self.in_transaction = true;
+        self.hold(true);
+        let client = self.begin(doing)?;
+        let begin = format!("BEGIN READ ONLY; {settings}{}", client.settings());
+        let asked = async {
+            let reading = statements.iter().map(|(sql, parameters)| client.query_typed(sql, parameters));
+            // Sent in this order before the first answer is here. After an error, COMMIT rolls back.
+            let (begun, rows, ended) =
+                join3(client.batch_execute(&begin), join_all(reading), client.batch_execute("COMMIT")).await;
+            begun?;
+            let rows = rows.into_iter().collect::<Result<Vec<_>, _>>();
+            ended?;
+            rows
+        };
+        let answer = tokio::time::timeout(patience, asked).await;
+        self.in_transaction = answer.is_err();
+        self.hold(self.in_transaction);
+        self.end(doing, answer)
+    }
+
     pub(super) async fn optional(
         &mut self,
         doing: &str,
@@ -75,20 +105,15 @@ impl Reader {
     /// From here to [`Reader::look_away`] every read sees the same: what had been committed at the first of them.
     pub(super) async fn look(&mut self, doing: &str) -> Result<()> {
         self.in_transaction = true;
-        let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
-        if let Some(client) = &mut self.client {
-            client.within = true;
-            begin.push_str(&client.settings());
-        }
-        self.run(doing, &begin).await
+        self.hold(true);
+        let settings = self.begin(doing)?.settings();
+        self.run(doing, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{settings}")).await
     }
 
     pub(super) async fn look_away(&mut self, doing: &str) -> Result<()> {
         self.run(doing, "ROLLBACK").await?;
         self.in_transaction = false;
-        if let Some(client) = &mut self.client {
-            client.within = false;
-        }
+        self.hold(false);
         Ok(())
     }
 
@@ -120,6 +145,13 @@ impl Reader {
         };
         let answer = tokio::time::timeout(patience, reading).await;
         self.end(doing, answer)
+    }
+
+    /// Tells the connection whether a transaction is open.
+    fn hold(&mut self, open: bool) {
+        if let Some(client) = &mut self.client {
+            client.within = open;
+        }
     }
 
     fn begin(&mut self, doing: &str) -> Result<&Connection> {

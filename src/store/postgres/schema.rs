@@ -34,14 +34,14 @@ impl Part {
     /// The tables that are ours by name.
     fn tables(self) -> &'static [&'static str] {
         match self {
-            Part::Experiments => &["experiments", "batches", "experiment_metrics", "outbox"],
+            Part::Experiments => &["experiments", "batches", "experiment_metrics", "outbox", "workers"],
             Part::Documents => &["document_embeddings", "embedding_models"],
         }
     }
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 4] = [
+static EXPERIMENTS: [Migration; 6] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -57,6 +57,14 @@ static EXPERIMENTS: [Migration; 4] = [
     Migration {
         name: "0005_orders",
         sql: include_str!("../../../assets/migrations/postgres/0005_orders.sql"),
+    },
+    Migration {
+        name: "0007_workers",
+        sql: include_str!("../../../assets/migrations/postgres/0007_workers.sql"),
+    },
+    Migration {
+        name: "0009_followers",
+        sql: include_str!("../../../assets/migrations/postgres/0009_followers.sql"),
     },
 ];
 
@@ -175,6 +183,7 @@ impl Schema for Pg {
             Ok(documents) => applied.extend(documents),
             // Experiments work without; whoever asks for documents is told.
             Err(lacking) if lacking.kind == ErrorKind::Unavailable && is_about_vector(&lacking) => {
+                let lacking = self.explain_no_vector("migrating the schema", lacking).await;
                 tracing::warn!(%lacking, "no documents in this database");
             }
             Err(other) => return Err(other),
@@ -217,11 +226,16 @@ impl Pg {
                 .error(ErrorKind::Invalid, doing, message)
                 .remedy("Run it once without --read-only, or run `labtop migrate`."));
         }
-        // The user asked for something else than a migration.
-        self.apply(part, false).await.map_err(|error| error.doing(doing))?;
+        if let Err(error) = self.apply(part, false).await {
+            let error =
+                if is_about_vector(&error) { self.explain_no_vector(doing, error).await } else { error };
+            // The user asked for something else than a migration.
+            return Err(error.doing(doing));
+        }
         if part == Part::Experiments
             && let Err(why) = self.apply(Part::Documents, false).await
         {
+            let why = if is_about_vector(&why) { self.explain_no_vector(doing, why).await } else { why };
             // Told again, as an error, to whoever asks for documents.
             tracing::warn!(%why, "no documents in this database yet");
         }
@@ -344,7 +358,7 @@ mod tests {
         let foreign = survey(&[], &["document_embeddings"]);
         assert_eq!(foreign.state(&Part::ALL), Ok(SchemaState::Foreign(names(&["document_embeddings"]))));
         assert_eq!(foreign.state(&[Part::Experiments]), Ok(SchemaState::Empty));
-        let experiments = ["0001_experiments", "0002_changes", "0004_windows", "0005_orders"];
+        let experiments: Vec<&str> = EXPERIMENTS.iter().map(|migration| migration.name).collect();
         let without_vector = survey(&experiments, &["experiments"]);
         assert_eq!(without_vector.state(&Part::ALL), Ok(SchemaState::Behind(names(&["0003_documents"]))));
         assert_eq!(without_vector.state(&[Part::Experiments]), Ok(SchemaState::Current));

@@ -20,7 +20,7 @@ use crate::store::ErrorKind;
 use crate::store::changes::Changes;
 use crate::store::documents::DocumentStore;
 use crate::store::experiments::{ExperimentQuery, ExperimentStore, Sort};
-use crate::store::queue::BatchQueue;
+use crate::store::queue::{BatchQueue, Claimant};
 use crate::store::schema::{Schema, SchemaState};
 
 use super::{Pg, connect};
@@ -104,6 +104,10 @@ fn experiment(name: &str, status: Status) -> NewExperiment {
         tags: vec!["baseline".to_owned()],
         created_at: None,
     }
+}
+
+fn claimant() -> Claimant {
+    Claimant { worker: "w".to_owned(), host: None, runners: vec!["simulate".to_owned()], labels: None }
 }
 
 fn outcome(results: serde_json::Value) -> Outcome {
@@ -288,7 +292,7 @@ fn changes_of_others_are_told() {
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         // An empty queue asked for work is no change.
-        assert_eq!(pg.claim(Some(1), "w", 1).await.unwrap(), []);
+        assert_eq!(pg.claim(Some(1), &claimant(), 1).await.unwrap(), []);
         assert!(tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_err());
         pg.record(id, 1, &[point("loss", 0, 1.0)]).await.unwrap();
         tokio::time::timeout(soon, changes.changed()).await.unwrap().unwrap();
@@ -422,7 +426,7 @@ fn speed() {
         println!("{:.0} trials/s", 20_000.0 / began.elapsed().as_secs_f64());
         let began = std::time::Instant::now();
         for _ in 0..200 {
-            pg.claim(Some(1), "w", 1).await.unwrap();
+            pg.claim(Some(1), &claimant(), 1).await.unwrap();
         }
         println!("{:.0} claims/s", 200.0 / began.elapsed().as_secs_f64());
     });

@@ -62,7 +62,8 @@ fn roots(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Roots, Words> {
         rustls_native_certs::load_native_certs().certs
     } else {
         let unreadable = |error: &dyn std::fmt::Display| {
-            let message = format!("the certificates in {shown} (`postgres.sslrootcert`) cannot be read: {error}");
+            let message =
+                format!("the certificates in {shown} (`postgres.sslrootcert`) cannot be read: {error}");
             words(ErrorKind::Invalid, message, ROOTS)
         };
         let text = std::fs::read(path).map_err(|error| unreadable(&error))?;

@@ -9,9 +9,11 @@ use uuid::Uuid;
 use crate::domain::batch::{Batch, Counts};
 use crate::domain::collection::StoredRecord;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
+use crate::domain::index::{Nearest, Scan, Why};
 use crate::domain::metric::MetricPoint;
 use crate::domain::survey::{CurveValues, Group, Groups, Ids, Names, RunCurves, Spread};
 use crate::domain::window::{Key, Window};
+use crate::domain::worker::Worker;
 use crate::tui::widgets::number::counted;
 use crate::worker::protocol::{
     Answer, BatchFile, Cancel, Command, Event, ExperimentRows, ExperimentsRead, Failure, JobState, JobUpdate,
@@ -39,6 +41,7 @@ pub(crate) struct Data {
     /// Newest first.
     pub runs: Vec<Experiment>,
     pub files: Vec<BatchFile>,
+    pub workers: Vec<Worker>,
     /// Every read fails so.
     pub failure: Option<Failure>,
     /// Filters that contain this are refused.
@@ -146,7 +149,10 @@ impl Data {
             }])),
             Read::BatchFiles => Ok(Answer::BatchFiles(self.files.clone())),
             Read::Batches => Ok(Answer::Batches(Vec::new())),
-            Read::Search(_) => Ok(Answer::Search { hits: Vec::new(), took: std::time::Duration::ZERO }),
+            Read::Search(_) => {
+                let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
+                Ok(Answer::Search { found, took: std::time::Duration::ZERO })
+            }
             Read::EmbeddingModels => Ok(Answer::EmbeddingModels(Vec::new())),
             Read::Collections => Ok(Answer::Collections(Vec::new())),
             Read::Records { collection, page } => Ok(Answer::Records {
@@ -178,6 +184,7 @@ impl Data {
                 let curves = ids.iter().map(|id| RunCurves { id: *id, points: points(*id, 1, 30) }).collect();
                 Ok(Answer::Runs { experiments, curves })
             }
+            Read::Workers => Ok(Answer::Workers(self.workers.clone())),
             Read::Groups(read) => Ok(Answer::Groups(self.groups(read.figures.len()))),
             Read::Sql(_) => Ok(Answer::Table {
                 table: crate::domain::table::Table::new(&["a"]),

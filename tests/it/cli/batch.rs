@@ -162,6 +162,60 @@ fn a_worker_runs_what_is_queued_and_takes_up_what_broke_off() {
 }
 
 #[test]
+fn labels_say_which_workers_take_a_batch() {
+    let lab = Labtop::new();
+    let file = lab.write(
+        "gpu.toml",
+        "name = 'g'\ndataset = 'd'\nsteps = 3\nlabels = ['gpu', 'big']\n[params]\nmodel = ['A', 'B']\n",
+    );
+    let queued = lab.run(&["batch", "queue", &file]);
+    assert!(queued.stderr.contains("no worker with gpu, big is at work"), "{queued:?}");
+    assert!(queued.stderr.contains("labtop worker --label gpu --label big"), "{queued:?}");
+    assert!(lab.run(&["worker", "--once", "--label", "gpu"]).stderr.contains("0 experiments ended"));
+    let ran = lab
+        .command()
+        .args(["worker", "--once", "--label", "big"])
+        .env("LABTOP__WORKER__LABELS", "gpu,x")
+        .output();
+    let said = String::from_utf8(ran.unwrap().stderr).unwrap();
+    assert!(said.contains("with gpu, x, big") && said.contains("2 experiments ended"), "{said}");
+    assert_eq!(lab.json(&["batch", "show", "1"])["batch"]["spec"]["labels"], json!(["gpu", "big"]));
+    // Here and by hand: whatever it asks for.
+    assert_eq!(lab.json(&["batch", "run", &file])["batch"]["completed"], 2);
+    let bad = lab.run(&["worker", "--once", "--label", "a b"]);
+    assert!(bad.code == 2 && bad.stderr.contains("'a b' is no label"), "{bad:?}");
+    let file = lab.write("bad.toml", "name = 'g'\ndataset = 'd'\nlabels = ['a b']\n[params]\nmodel = 'A'\n");
+    let bad = lab.run(&["batch", "queue", &file]);
+    assert!(bad.code == 2 && bad.stderr.contains("`labels`: 'a b' is no label"), "{bad:?}");
+}
+
+#[test]
+fn workers_are_listed_while_they_are_there() {
+    let lab = Labtop::new();
+    let none = lab.run(&["worker", "ls"]);
+    assert!(none.code == 0 && none.stderr.contains("labtop worker starts one"), "{none:?}");
+    let mut child = lab.command().args(["worker", "--parallel", "3", "--label", "gpu"]).spawn().unwrap();
+    let worker = loop {
+        if let Some(worker) = lab.json(&["worker", "ls"]).as_array().unwrap().first() {
+            break worker.clone();
+        }
+    };
+    assert_eq!(
+        (&worker["kind"], &worker["state"], &worker["pid"]),
+        (&json!("worker"), &json!("alive"), &json!(child.id()))
+    );
+    assert_eq!(
+        (&worker["labels"], &worker["runners"], &worker["parallel"]),
+        (&json!(["gpu"]), &json!(["simulate"]), &json!(3))
+    );
+    assert_eq!(worker["running"], json!([]));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(lab.json(&["worker", "ls"]), json!([]));
+}
+
+#[test]
 fn what_another_process_runs_can_be_cancelled() {
     let lab = Labtop::new();
     let file = lab.write("slow.toml", SLOW);

@@ -41,6 +41,9 @@ fn every_command_that_changes_something_is_refused() {
         &["collections", "create", "abc"],
         &["collections", "rm", "abc"],
         &["collections", "add", "abc", &records],
+        &["copy", "--to-file", "other.duckdb"],
+        &["restore", &batch],
+        &["sync"],
         &["init"],
         &["migrate"],
     ] {
@@ -72,6 +75,7 @@ fn reading_works_and_leaves_no_trace() {
     for arguments in [
         &["ls"][..],
         &["show", "1"],
+        &["worker", "ls"],
         &["docs", "ls"],
         &["collections", "ls"],
         &["analytics", "models"],

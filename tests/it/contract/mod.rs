@@ -8,9 +8,11 @@ mod documents;
 mod engine;
 mod experiments;
 mod filters;
+mod follow;
 mod outbox;
 mod queue;
 mod survey;
+mod transfer;
 mod windows;
 
 /// Makes a test of each function of the suite for each backend: `suite!(experiments: create_twice, ...)`.

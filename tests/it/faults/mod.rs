@@ -1,4 +1,8 @@
 //! What happens when something breaks.
 
+mod broken_copies;
 mod files;
 mod kills;
+mod outages;
+mod proxy;
+mod workers;

@@ -43,9 +43,7 @@ async fn delays(settings: &config::Postgres) -> Vec<Duration> {
     Pg::new(settings).migrate(false).await.unwrap();
     let mut worker = worker::start(lab(settings, folder.path()), None);
     let mut heard = async || {
-        let waiting = async {
-            while !matches!(worker.events.recv().await.unwrap(), Event::Changed) {}
-        };
+        let waiting = async { while !matches!(worker.events.recv().await.unwrap(), Event::Changed) {} };
         tokio::time::timeout(EVER, waiting).await.unwrap();
     };
     // It listens from here on.
@@ -153,9 +151,7 @@ async fn a_listener_that_was_cut_off_connects_again_and_has_everything_read_agai
                AND pid <> pg_backend_pid()";
     client.query_one(cut, &[]).await.unwrap();
     // What happened in between was heard by nobody, so that it is there again counts as a change.
-    let again = async {
-        while changes.changed().await.is_err() {}
-    };
+    let again = async { while changes.changed().await.is_err() {} };
     tokio::time::timeout(EVER, again).await.unwrap();
     client.batch_execute("INSERT INTO ml_schema.experiments (name) VALUES ('x')").await.unwrap();
     tokio::time::timeout(EVER, changes.changed()).await.unwrap().unwrap();

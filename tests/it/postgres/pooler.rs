@@ -69,7 +69,8 @@ impl Drop for PgBouncer {
 
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).map(|folder| folder.join("pgbouncer")).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join("pgbouncer")).find(|file| file.is_file());
     if found.is_none() {
         println!("skipped: there is no pgbouncer on the PATH");
     }
@@ -101,7 +102,9 @@ async fn programs_side_by_side_share_two_connections() {
         let ran = ran.await.unwrap();
         assert_eq!(ran.code, 0, "{ran:?}");
     }
-    let ran = command(&["ls", "--filter", "status = 'completed' and accuracy > 0", "--format", "json"]).await.unwrap();
+    let ran = command(&["ls", "--filter", "status = 'completed' and accuracy > 0", "--format", "json"])
+        .await
+        .unwrap();
     let runs: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(runs.as_array().unwrap().len(), 12, "{ran:?}");
     let ran = command(&["docs", "search", "cat", "--format", "json"]).await.unwrap();
@@ -117,17 +120,18 @@ async fn programs_side_by_side_share_two_connections() {
 async fn time_limits_and_read_only_hold_for_each_transaction_and_nobody_elses() {
     let Some((settings, _database)) = servers::postgres().await else { return };
     let Some(bouncer) = PgBouncer::start(&settings).await else { return };
-    let hurried = config::Postgres {
-        statement_timeout_ms: 300,
-        ..bouncer.settings(&settings, Pooler::Transaction)
-    };
+    let hurried =
+        config::Postgres { statement_timeout_ms: 300, ..bouncer.settings(&settings, Pooler::Transaction) };
     Pg::new(&settings).health().await.unwrap();
     let pg = Pg::new(&hurried);
     assert_eq!(ExperimentStore::list(&*pg, &ExperimentQuery::default()).await.unwrap().total, 0);
     let plain = plainly(&settings).await;
     plain.batch_execute("BEGIN; LOCK TABLE ml_schema.experiments").await.unwrap();
     let error: StoreError = ExperimentStore::list(&*pg, &ExperimentQuery::default()).await.unwrap_err();
-    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Timeout, "PostgreSQL needed more than 300 ms"));
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Timeout, "PostgreSQL needed more than 300 ms")
+    );
     plain.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(ExperimentStore::list(&*pg, &ExperimentQuery::default()).await.unwrap().total, 0);
     let looks = Pg::with(&hurried, true);

@@ -68,7 +68,12 @@ async fn what_a_server_says_at_the_door_is_told_in_plain_words() {
             "pg_hba.conf",
         ),
         ("08P01", "SSL required", "demands TLS", "PGSSLMODE"),
-        ("28000", "connection requires a valid client certificate", "a certificate of its clients", "by a password"),
+        (
+            "28000",
+            "connection requires a valid client certificate",
+            "a certificate of its clients",
+            "by a password",
+        ),
         ("25006", "cannot execute in a read-only transaction", "read-only (a standby?)", "primary"),
     ] {
         let error = refused(&server_that_says(answer(code, said)).await).await;
@@ -111,8 +116,7 @@ async fn a_server_that_is_not_there_is_told_from_one_that_is_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_server_refuses_the_wrong_password_and_the_unknown_database() {
     let Some((settings, _database)) = servers::postgres().await else { return };
-    let error =
-        refused(&config::Postgres { password: SecretString::from("nope"), ..settings.clone() }).await;
+    let error = refused(&config::Postgres { password: SecretString::from("nope"), ..settings.clone() }).await;
     assert!(error.message.contains("does not accept the password of user"), "{error}");
     let error = refused(&config::Postgres { database: "no_such".to_owned(), ..settings.clone() }).await;
     assert!(error.message.contains("has no database 'no_such'"), "{error}");

@@ -57,7 +57,8 @@ fn setup(command: &mut Command, folder: &Path, place: Place, pg: &config::Postgr
             command.env("LABTOP__POSTGRES__PASSWORD", password);
         }
         Place::File => {
-            std::fs::write(folder.join("labtop.toml"), format!("[postgres]\npassword = '{password}'")).unwrap();
+            std::fs::write(folder.join("labtop.toml"), format!("[postgres]\npassword = '{password}'"))
+                .unwrap();
         }
         Place::Profile => {
             let text = format!("[profiles.servers.postgres]\npassword = '{password}'");

@@ -85,8 +85,7 @@ async fn a_server_without_tls_is_taken_only_where_that_is_allowed() {
     let error = refused(&plain(SslMode::Require)).await;
     assert_told(&error, "offers no TLS, and sslmode = require demands it", "ssl = on");
     let authority = Authority::new();
-    let verified =
-        config::Postgres { sslrootcert: authority.file.clone(), ..plain(SslMode::VerifyFull) };
+    let verified = config::Postgres { sslrootcert: authority.file.clone(), ..plain(SslMode::VerifyFull) };
     assert_told(&refused(&verified).await, "sslmode = verify-full demands it", "ssl = on");
 }
 
@@ -115,10 +114,8 @@ async fn authorities_that_cannot_be_read_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "no certificate").unwrap();
-    for (file, words) in [
-        (folder.path().join("none.pem"), "cannot be read"),
-        (empty, "holds no certificate"),
-    ] {
+    for (file, words) in [(folder.path().join("none.pem"), "cannot be read"), (empty, "holds no certificate")]
+    {
         let error = refused(&config::Postgres { sslrootcert: file, ..settings.clone() }).await;
         assert_eq!(error.kind, ErrorKind::Invalid);
         assert!(error.message.contains(words) && error.message.contains("sslrootcert"), "{error}");
@@ -126,7 +123,8 @@ async fn authorities_that_cannot_be_read_are_told() {
 }
 
 /// Statements that wait for a lock in this database.
-const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+const WAITING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancels_and_news_of_changes_are_encrypted_too() {

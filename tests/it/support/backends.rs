@@ -12,6 +12,7 @@ use labtop::store::experiments::ExperimentStore;
 use labtop::store::outbox::Outbox;
 use labtop::store::postgres::Pg;
 use labtop::store::queue::BatchQueue;
+use labtop::store::transfer::{DocumentLook, Transfer};
 use tempfile::TempDir;
 
 use super::servers::{self, Database};
@@ -23,6 +24,8 @@ pub struct Backends {
     pub outbox: Option<Arc<dyn Outbox>>,
     pub documents: Option<Arc<dyn DocumentStore>>,
     pub collections: Option<Arc<dyn CollectionStore>>,
+    pub transfer: Option<Arc<dyn Transfer>>,
+    pub document_look: Option<Arc<dyn DocumentLook>>,
     /// Goes with the test.
     _place: Place,
 }
@@ -50,6 +53,14 @@ impl Backends {
         self.documents.as_deref().unwrap()
     }
 
+    pub fn transfer(&self) -> &dyn Transfer {
+        self.transfer.as_deref().unwrap()
+    }
+
+    pub fn document_look(&self) -> &dyn DocumentLook {
+        self.document_look.as_deref().unwrap()
+    }
+
     pub fn collections(&self) -> &dyn CollectionStore {
         self.collections.as_deref().unwrap()
     }
@@ -67,7 +78,9 @@ pub async fn duckdb() -> Option<Backends> {
         queue: Some(Arc::new(duckdb::queue::Queue::new(engine.clone()))),
         outbox: Some(Arc::new(duckdb::outbox::DuckOutbox::new(engine.clone()))),
         documents: Some(Arc::new(duckdb::documents::Documents::new(engine.clone()))),
-        collections: Some(Arc::new(duckdb::collections::Collections::new(engine))),
+        collections: Some(Arc::new(duckdb::collections::Collections::new(engine.clone()))),
+        transfer: Some(Arc::new(duckdb::transfer::Mover::new(engine.clone()))),
+        document_look: Some(Arc::new(duckdb::transfer::Mover::new(engine))),
         _place: Place::Folder { _folder: folder },
     })
 }
@@ -79,8 +92,10 @@ pub async fn postgres() -> Option<Backends> {
         experiments: Some(pg.clone()),
         queue: Some(pg.clone()),
         outbox: Some(pg.clone()),
-        documents: Some(pg),
+        documents: Some(pg.clone()),
         collections: None,
+        transfer: Some(pg.clone()),
+        document_look: Some(pg),
         _place: Place::Database { _database: database },
     })
 }
@@ -93,6 +108,8 @@ pub async fn chroma() -> Option<Backends> {
         outbox: None,
         documents: None,
         collections: Some(Chroma::new(&settings)),
+        transfer: None,
+        document_look: None,
         _place: Place::Database { _database: database },
     })
 }

@@ -2,6 +2,8 @@
 
 pub mod backends;
 pub mod labtop;
+pub mod own_servers;
+pub mod proxy;
 pub mod samples;
 pub mod servers;
 pub mod terminal;

@@ -1,10 +1,12 @@
 //! Values for tests.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use labtop::domain::collection::Record;
 use labtop::domain::document::Document;
-use labtop::domain::experiment::{NewExperiment, Outcome, Status};
+use labtop::domain::experiment::{Experiment, Figures, NewExperiment, Outcome, Status};
 use labtop::domain::metric::MetricPoint;
+use labtop::store::queue::Claimant;
+use labtop::store::transfer::WholeRun;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -31,6 +33,16 @@ pub fn running(name: &str) -> NewExperiment {
         git_commit: None,
         tags: Vec::new(),
         created_at: None,
+    }
+}
+
+/// A worker that can run the samples, whatever a batch asks for.
+pub fn claimant(worker: &str) -> Claimant {
+    Claimant {
+        worker: worker.to_owned(),
+        host: Some(format!("host of {worker}")),
+        runners: vec!["simulate".to_owned()],
+        labels: None,
     }
 }
 
@@ -65,4 +77,48 @@ pub fn record(id: &str, embedding: &[f32], metadata: Value) -> Record {
 /// What a database may hold: quotes, control and escape sequences, combining and wide characters, the largest integers.
 pub fn hostile() -> String {
     "it's \"quoted\" \u{1b}[31m\t\r\n\u{7f} e\u{301} 日本語 🦀 %_\\ ; DROP TABLE x; --".to_owned()
+}
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_700_000_000_123_456).unwrap() + SignedDuration::from_secs(seconds)
+}
+
+/// A finished run with something in every field.
+pub fn whole(id: i64) -> WholeRun {
+    let results = object(json!({ "accuracy": 0.875, "note": hostile(), "deep": [1, { "a": null }] }));
+    let experiment = Experiment {
+        id,
+        key: Uuid::new_v4(),
+        name: hostile(),
+        model_type: "BERT".to_owned(),
+        dataset: "reviews".to_owned(),
+        description: hostile(),
+        parameters: object(json!({ "learning_rate": 0.001, "text": hostile() })),
+        status: Status::Completed,
+        figures: Figures::from_results(&results),
+        results,
+        tags: vec!["one".to_owned(), hostile()],
+        note: hostile(),
+        runner: "process".to_owned(),
+        seed: Some(-7),
+        attempt: 2,
+        batch_id: None,
+        trial: Some(3),
+        created_at: at(0),
+        started_at: Some(at(1)),
+        finished_at: Some(at(2)),
+        heartbeat_at: Some(at(3)),
+        worker: None,
+        host: Some("host".to_owned()),
+        command: Some(hostile()),
+        git_commit: Some("0123".to_owned()),
+        archived_at: Some(at(4)),
+        error: Some(hostile()),
+    };
+    let points = vec![
+        point(&hostile(), 1, 0.5),
+        point("loss", 1_000_000_000_000, -0.0),
+        point("loss", 2, f64::INFINITY),
+    ];
+    WholeRun { experiment, points }
 }

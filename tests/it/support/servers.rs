@@ -99,10 +99,10 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
 
 /// A connection of somebody else's, for plain SQL; it ends when it is dropped.
 pub async fn plainly(settings: &config::Postgres) -> tokio_postgres::Client {
-    let mut server = tokio_postgres::Config::new();
-    server.host(&settings.host).port(settings.port).dbname(&settings.database).user(&settings.user);
-    server.password(settings.password.expose_secret());
-    let (client, connection) = server.connect(NoTls).await.unwrap();
+    let config::Postgres { host, port, database, user, password, .. } = settings;
+    let mut config = tokio_postgres::Config::new();
+    config.host(host).port(*port).dbname(database).user(user).password(password.expose_secret());
+    let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }

@@ -1,4 +1,4 @@
-//! The activity tab: jobs of this session, how the backends stand, and the log.
+//! The activity tab: jobs of this session, who else is at work, how the backends stand, and the log.
 
 use std::collections::VecDeque;
 
@@ -16,11 +16,13 @@ use crate::worker::protocol::{Cancel, Event, LogLine, RoleHealth};
 
 use super::Tab;
 use latency::Latencies;
+use workers::Workers;
 
 mod latency;
 #[cfg(test)]
 mod tests;
 mod view;
+mod workers;
 
 /// Lines of the log that are kept.
 const LOG_LINES: usize = 1000;
@@ -30,6 +32,8 @@ const LOG_LINES: usize = 1000;
 enum Focus {
     #[default]
     Jobs,
+    /// There only while there are workers.
+    Workers,
     Health,
     Log,
 }
@@ -39,6 +43,8 @@ enum Focus {
 pub struct Activity {
     jobs: Jobs,
     job: Cursor,
+    workers: Workers,
+    worker: Cursor,
     health: Vec<RoleHealth>,
     role: Cursor,
     latencies: Latencies,
@@ -58,8 +64,14 @@ impl Tab for Activity {
         "activity"
     }
 
-    /// Everything here is heard, nothing is read.
-    fn refresh(&mut self, _cx: &mut Context<'_>) {}
+    /// Workers are read; everything else is heard.
+    fn refresh(&mut self, cx: &mut Context<'_>) {
+        self.workers.read(cx);
+    }
+
+    fn hide(&mut self) {
+        self.workers.hide();
+    }
 
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
         let height = self.height(self.focus, cx.area).max(1);
@@ -72,8 +84,8 @@ impl Tab for Activity {
             Action::PageDown => (true, height),
             Action::Top => (false, usize::MAX),
             Action::Bottom => (true, usize::MAX),
-            Action::NextPane => return self.focus = self.focus.next(),
-            Action::PreviousPane => return self.focus = self.focus.next().next(),
+            Action::NextPane => return self.turn(1),
+            Action::PreviousPane => return self.turn(self.panes().len() - 1),
             Action::Cancel => return self.cancel(cx),
             Action::Copy | Action::CopyLine => return self.copy(cx),
             _ => return,
@@ -83,7 +95,7 @@ impl Tab for Activity {
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) {
         let place = Position::new(mouse.column, mouse.row);
-        let panes = [Focus::Jobs, Focus::Health, Focus::Log];
+        let panes = self.panes();
         let Some(under) = panes.into_iter().find(|pane| self.pane(*pane, cx.area).contains(place)) else {
             return;
         };
@@ -106,6 +118,10 @@ impl Tab for Activity {
     }
 
     fn hear(&mut self, event: &Event, cx: &mut Context<'_>) {
+        self.workers.hear(event, cx);
+        if self.focus == Focus::Workers && self.workers.all().is_empty() {
+            self.focus = Focus::Jobs;
+        }
         match event {
             Event::Job(update) => self.jobs.hear(update, cx.now),
             Event::Health(health) => {
@@ -134,7 +150,7 @@ impl Tab for Activity {
     fn hints(&self) -> &'static [Action] {
         match self.focus {
             Focus::Jobs => &[Action::Cancel, Action::NextPane, Action::Down, Action::Palette],
-            Focus::Health | Focus::Log => {
+            Focus::Workers | Focus::Health | Focus::Log => {
                 &[Action::NextPane, Action::Down, Action::Bottom, Action::Copy, Action::Palette]
             }
         }
@@ -149,20 +165,25 @@ impl Tab for Activity {
     }
 }
 
-impl Focus {
-    fn next(self) -> Focus {
-        match self {
-            Focus::Jobs => Focus::Health,
-            Focus::Health => Focus::Log,
-            Focus::Log => Focus::Jobs,
-        }
-    }
-}
-
 impl Activity {
+    /// Those that are on the screen, in their order.
+    fn panes(&self) -> Vec<Focus> {
+        let all = [Focus::Jobs, Focus::Workers, Focus::Health, Focus::Log];
+        let there = |pane: &Focus| *pane != Focus::Workers || !self.workers.all().is_empty();
+        all.into_iter().filter(there).collect()
+    }
+
+    /// So many panes further, round and round.
+    fn turn(&mut self, by: usize) {
+        let panes = self.panes();
+        let now = panes.iter().position(|pane| *pane == self.focus).unwrap_or(0);
+        self.focus = panes[(now + by) % panes.len()];
+    }
+
     fn total(&self, pane: Focus) -> usize {
         match pane {
             Focus::Jobs => self.jobs.all().len(),
+            Focus::Workers => self.workers.all().len(),
             Focus::Health => self.health.len(),
             Focus::Log => self.log.len(),
         }
@@ -171,6 +192,7 @@ impl Activity {
     fn cursor(&mut self, pane: Focus) -> &mut Cursor {
         match pane {
             Focus::Jobs => &mut self.job,
+            Focus::Workers => &mut self.worker,
             Focus::Health => &mut self.role,
             Focus::Log => &mut self.line,
         }
@@ -207,6 +229,7 @@ impl Activity {
             Focus::Jobs => {
                 self.jobs.all().iter().rev().nth(self.job.selected).map(|job| job.update.what.clone())
             }
+            Focus::Workers => self.workers.all().get(self.worker.selected).map(workers::text),
             Focus::Health => self.health.get(self.role.selected).map(view::health_text),
             Focus::Log => self.log.get(self.line.selected).map(view::log_text),
         };

@@ -2,9 +2,13 @@
 
 use jiff::SignedDuration;
 
+use crate::domain::worker::{Doing, Kind, State, Worker};
+use crate::tui::context::Effect;
 use crate::tui::testing::data::{Data, at};
 use crate::tui::testing::{Stage, down, health};
-use crate::worker::protocol::{Cancel, Command, Event, JobState, JobUpdate, LogLevel, LogLine, Ticket};
+use crate::worker::protocol::{
+    Answer, Cancel, Command, Event, JobState, JobUpdate, LogLevel, LogLine, Slot, Ticket,
+};
 
 fn job(ticket: u64, state: JobState, done: u64) -> Event {
     let what = format!("batch sentiment v{ticket}");
@@ -35,6 +39,88 @@ fn busy(width: u16, height: u16) -> Stage {
 fn jobs_health_and_log_are_on_one_screen() {
     insta::assert_snapshot!("activity_80", busy(80, 24).screen());
     insta::assert_snapshot!("activity_160", busy(160, 45).screen());
+}
+
+fn worker(pid: u32, state: State, running: Vec<Doing>) -> Worker {
+    let session = pid == 4;
+    Worker {
+        name: format!("lab\u{1b}[31m-{pid}:{pid}:9f3a01"),
+        kind: if session { Kind::Session } else { Kind::Worker },
+        state,
+        host: Some("lab".to_owned()),
+        pid: Some(pid),
+        version: (!session).then(|| "0.1.0".to_owned()),
+        labels: if pid == 1 { vec!["gpu".to_owned(), "zone:eu".to_owned()] } else { Vec::new() },
+        runners: vec!["simulate".to_owned()],
+        parallel: (!session).then_some(2),
+        started_at: Some(at(0)),
+        heartbeat_at: Some(at(5)),
+        running,
+    }
+}
+
+fn doing(experiment: i64) -> Doing {
+    let (model, dataset) = ("XGBoost".to_owned(), "sentiment_v3".to_owned());
+    Doing { experiment, attempt: 1, model, dataset, batch: Some(1), started_at: Some(at(1)) }
+}
+
+fn shared(width: u16, height: u16) -> Stage {
+    let mut stage = busy(width, height);
+    stage.data.workers = vec![
+        worker(1, State::Alive, vec![doing(41), doing(42)]),
+        worker(2, State::Alive, Vec::new()),
+        worker(3, State::Lost, Vec::new()),
+        worker(4, State::Alive, vec![doing(43)]),
+    ];
+    stage.hear(Event::Changed);
+    stage
+}
+
+#[test]
+fn workers_and_what_each_is_doing_are_shown() {
+    insta::assert_snapshot!("workers_160", shared(160, 45).screen());
+}
+
+#[test]
+fn workers_are_shown_where_there_is_little_room() {
+    insta::assert_snapshot!("workers_80", shared(80, 24).screen());
+}
+
+#[test]
+fn the_keys_go_to_the_workers_and_back() {
+    let mut stage = shared(160, 45);
+    stage.press("<tab>y");
+    assert!(stage.effects.contains(&Effect::Copy(
+        "lab\u{1b}[31m-1:1:9f3a01 ● 2/2 gpu zone:eu #41 XGBoost · sentiment_v3, #42 XGBoost · sentiment_v3".to_owned()
+    )));
+    stage.data.workers.clear();
+    stage.hear(Event::Changed).press("x");
+    assert!(
+        stage.commands().contains(&&Command::Cancel(Cancel::Job(Ticket(902)))),
+        "the keys are with the jobs again"
+    );
+}
+
+#[test]
+fn many_changes_are_read_one_after_the_other() {
+    let reads = |stage: &Stage| {
+        stage.commands().iter().filter(|command| matches!(command, Command::Read(Slot::Workers, _))).count()
+    };
+    let mut stage = busy(80, 24);
+    stage.silent = true;
+    let before = reads(&stage);
+    stage.hear(Event::Changed).hear(Event::Changed).hear(Event::Changed);
+    assert_eq!(reads(&stage), before + 1, "none is broken off for the next");
+    let ticket = stage.sent.last().unwrap().ticket;
+    let answer = || Event::Answer { ticket, slot: Slot::Workers, result: Ok(Answer::Workers(Vec::new())) };
+    stage.hear(answer());
+    assert_eq!(reads(&stage), before + 2, "what changed meanwhile");
+    stage.hear(answer());
+    assert_eq!(reads(&stage), before + 2);
+    stage.press("1");
+    let hidden = reads(&stage);
+    stage.hear(Event::Experiment(Box::new(crate::tui::testing::data::running(1))));
+    assert_eq!(reads(&stage), hidden, "nobody looks");
 }
 
 #[test]

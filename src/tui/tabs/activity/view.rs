@@ -1,4 +1,4 @@
-//! Where the three panes are, and how they are drawn.
+//! Where the panes are, and how they are drawn.
 
 use std::time::Duration;
 
@@ -32,22 +32,41 @@ impl Activity {
     /// The pane with its frame.
     pub(super) fn pane(&self, pane: Focus, area: Rect) -> Rect {
         let roles = u16::try_from(self.health.len().max(4)).unwrap_or(4) + 3 + HEALTH_LINES;
-        let (jobs, health, log) = if area.width >= WIDE {
-            let [upper, log] =
-                Layout::vertical([Constraint::Length((area.height / 3).max(roles)), Constraint::Fill(1)])
-                    .areas(area);
+        let workers = self.workers_height(area);
+        let (jobs, workers, health, log) = if area.width >= WIDE {
+            let heights = [
+                Constraint::Length((area.height / 3).max(roles)),
+                Constraint::Length(workers),
+                Constraint::Fill(1),
+            ];
+            let [upper, workers, log] = Layout::vertical(heights).areas(area);
             let [jobs, health] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(upper);
-            (jobs, health, log)
+            (jobs, workers, health, log)
         } else {
-            let heights =
-                [Constraint::Fill(2), Constraint::Length(roles.min(area.height / 2)), Constraint::Fill(3)];
-            let [jobs, health, log] = Layout::vertical(heights).areas(area);
-            (jobs, health, log)
+            // With four panes each has less, and the jobs and the log as much as each other.
+            let (most, log) = if workers > 0 { (area.height * 3 / 8, 2) } else { (area.height / 2, 3) };
+            let heights = [
+                Constraint::Fill(2),
+                Constraint::Length(workers),
+                Constraint::Length(roles.min(most)),
+                Constraint::Fill(log),
+            ];
+            let [jobs, workers, health, log] = Layout::vertical(heights).areas(area);
+            (jobs, workers, health, log)
         };
         match pane {
             Focus::Jobs => jobs,
+            Focus::Workers => workers,
             Focus::Health => health,
             Focus::Log => log,
+        }
+    }
+
+    /// A line for each worker, as far as there is room; none without any.
+    fn workers_height(&self, area: Rect) -> u16 {
+        match u16::try_from(self.workers.all().len()).unwrap_or(u16::MAX) {
+            0 => 0,
+            workers => workers.saturating_add(3).min((area.height / 4).max(4)),
         }
     }
 
@@ -55,7 +74,7 @@ impl Activity {
     pub(super) fn height(&self, pane: Focus, area: Rect) -> usize {
         let inside = Pane::inside(self.pane(pane, area));
         match pane {
-            Focus::Jobs => Table::height(inside),
+            Focus::Jobs | Focus::Workers => Table::height(inside),
             Focus::Health => Table::height(roles_area(inside).0),
             Focus::Log => usize::from(inside.height),
         }
@@ -63,6 +82,10 @@ impl Activity {
 
     pub(super) fn draw_tab(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         self.draw_jobs(frame, self.pane(Focus::Jobs, area), look);
+        if !self.workers.all().is_empty() {
+            let focused = self.focus == Focus::Workers;
+            self.workers.draw(frame, self.pane(Focus::Workers, area), look, self.worker, focused);
+        }
         self.draw_health(frame, self.pane(Focus::Health, area), look);
         self.draw_log(frame, self.pane(Focus::Log, area), look);
     }
@@ -172,9 +195,9 @@ impl Activity {
     }
 }
 
-/// The table of roles, and the lines about the selected one.
+/// The table of roles, and the lines about the selected one, as far as all four roles leave room for them.
 fn roles_area(inside: Rect) -> (Rect, Rect) {
-    let below = HEALTH_LINES.min(inside.height.saturating_sub(2));
+    let below = HEALTH_LINES.min(inside.height.saturating_sub(5));
     let roles = Rect { height: inside.height - below, ..inside };
     (roles, Rect { y: roles.bottom(), height: below, ..inside })
 }
@@ -183,7 +206,7 @@ fn roles_area(inside: Rect) -> (Rect, Rect) {
 pub(super) fn list_area(pane: Focus, area: Rect) -> Rect {
     let inside = Pane::inside(area);
     match pane {
-        Focus::Jobs => table::body(inside),
+        Focus::Jobs | Focus::Workers => table::body(inside),
         Focus::Health => table::body(roles_area(inside).0),
         Focus::Log => inside,
     }

@@ -7,6 +7,7 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
 use crate::domain::document::{Distance, DocumentHit, EmbeddingModel};
+use crate::domain::index::{Nearest, Scan};
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Look, Tone};
 use crate::tui::popups::form::{Field, Form, Problem};
@@ -44,6 +45,7 @@ enum Focus {
 #[derive(Clone, Debug, PartialEq)]
 struct Found {
     hits: Vec<DocumentHit>,
+    scan: Scan,
     took: Duration,
 }
 
@@ -55,6 +57,8 @@ pub struct Search {
     query: Option<SearchQuery>,
     limit: usize,
     distance: Distance,
+    /// Every vector is compared, whatever indexes there are.
+    exact: bool,
     found: Remote<Found>,
     /// Documents came or went while an answer was on its way: search once more when it is here.
     again: bool,
@@ -72,6 +76,7 @@ impl Default for Search {
             query: None,
             limit: FIRST_LIMIT,
             distance: Distance::default(),
+            exact: false,
             found: Remote::Idle,
             again: false,
             models: Remote::Idle,
@@ -94,7 +99,8 @@ impl Search {
     fn search(&mut self, cx: &mut Context<'_>) {
         self.again = false;
         if let Some(query) = &self.query {
-            let read = SearchRead { query: query.clone(), limit: self.limit, distance: self.distance };
+            let Search { limit, distance, exact, .. } = *self;
+            let read = SearchRead { query: query.clone(), limit, distance, exact };
             self.found.load(cx.read(Slot::Search, Read::Search(read)));
         }
     }
@@ -124,6 +130,11 @@ impl Search {
     fn next_distance(&mut self, cx: &mut Context<'_>) {
         let place = Distance::ALL.iter().position(|distance| *distance == self.distance).unwrap_or(0);
         self.distance = Distance::ALL[(place + 1) % Distance::ALL.len()];
+        self.search(cx);
+    }
+
+    fn toggle_exact(&mut self, cx: &mut Context<'_>) {
+        self.exact = !self.exact;
         self.search(cx);
     }
 
@@ -181,7 +192,9 @@ impl Search {
 
     fn fill_hits(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, cx: &mut Context<'_>) {
         let result = match result {
-            Ok(Answer::Search { hits, took }) => Ok(Found { hits: hits.clone(), took: *took }),
+            Ok(Answer::Search { found: Nearest { hits, scan }, took }) => {
+                Ok(Found { hits: hits.clone(), scan: *scan, took: *took })
+            }
             Ok(_) => return,
             Err(failure) => Err(failure.clone()),
         };
@@ -274,6 +287,7 @@ impl Tab for Search {
             Action::Open => self.focus = Focus::Detail,
             Action::LikeThis => self.like_selected(cx),
             Action::NextDistance => self.next_distance(cx),
+            Action::ToggleExact => self.toggle_exact(cx),
             Action::MoreResults => self.change_limit(true, cx),
             Action::FewerResults => self.change_limit(false, cx),
             Action::Add => cx.open(Box::new(add_form())),
@@ -331,6 +345,7 @@ impl Tab for Search {
                 Action::Filter,
                 Action::LikeThis,
                 Action::NextDistance,
+                Action::ToggleExact,
                 Action::MoreResults,
                 Action::Open,
                 Action::Copy,

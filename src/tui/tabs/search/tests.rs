@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::domain::index::Why;
 use crate::tui::context::Effect;
 use crate::tui::tabs::testing::{Desk, body, down, tumble};
 use crate::tui::testing::Stage;
@@ -28,6 +29,10 @@ fn reviews() -> Vec<DocumentHit> {
         hit("review_002", 0.5, "The product is okay but could be better. Average experience overall."),
         hit("review_003", 1.25, "Disappointed with the purchase. Poor quality and bad customer service."),
     ]
+}
+
+fn exactly(hits: Vec<DocumentHit>) -> Nearest {
+    Nearest { hits, scan: Scan::Exact(Why::Always) }
 }
 
 fn odd() -> Vec<DocumentHit> {
@@ -66,7 +71,7 @@ fn desk(width: u16, height: u16) -> Desk<Search> {
 fn answered(width: u16, height: u16, hits: Vec<DocumentHit>) -> Desk<Search> {
     let mut desk = desk(width, height);
     desk.act(Action::Filter).submit("great quality");
-    desk.answer(Slot::Search, Ok(Answer::Search { hits, took: Duration::from_micros(4200) }));
+    desk.answer(Slot::Search, Ok(Answer::Search { found: exactly(hits), took: Duration::from_micros(4200) }));
     desk.requests();
     desk
 }
@@ -104,7 +109,7 @@ fn searching_nothing_found_and_down() {
     let mut desk = desk(80, 21);
     desk.act(Action::Filter).submit("great");
     insta::assert_snapshot!("searching", desk.screen());
-    desk.answer(Slot::Search, Ok(Answer::Search { hits: Vec::new(), took: Duration::ZERO }));
+    desk.answer(Slot::Search, Ok(Answer::Search { found: exactly(Vec::new()), took: Duration::ZERO }));
     insta::assert_snapshot!("nothing_found", desk.screen());
     desk.refresh().answer(Slot::Search, Err(down()));
     insta::assert_snapshot!("failed", desk.screen());
@@ -129,9 +134,32 @@ fn a_text_is_searched_with_the_published_limit() {
         query: SearchQuery::Text("great quality".to_owned()),
         limit: 5,
         distance: Distance::Cosine,
+        exact: false,
     };
     assert_eq!(desk.reads(), [Read::Search(read)]);
     assert!(!desk.tab.is_typing());
+}
+
+#[test]
+fn how_it_was_found_is_said_and_one_key_compares_every_vector() {
+    let mut desk = desk(120, 24);
+    desk.act(Action::Filter).submit("great quality");
+    let scan = Scan::Index { ef_search: 100 };
+    let found = Nearest { hits: reviews(), scan };
+    desk.answer(Slot::Search, Ok(Answer::Search { found, took: Duration::from_micros(4200) }));
+    let screen = desk.screen();
+    assert!(screen.contains("4.2 ms") && screen.contains("HNSW index scan, ef_search 100"), "{screen}");
+    desk.requests();
+
+    for exact in [true, false] {
+        desk.act(Action::ToggleExact);
+        let scan = if exact { Scan::Exact(Why::Asked) } else { scan };
+        let found = Nearest { hits: reviews(), scan };
+        desk.answer(Slot::Search, Ok(Answer::Search { found, took: Duration::from_millis(20) }));
+        assert_eq!(desk.screen().contains("exact scan"), exact);
+        let reads = desk.reads();
+        assert!(matches!(&reads[..], [Read::Search(read)] if read.exact == exact), "{reads:?}");
+    }
 }
 
 #[test]
@@ -170,7 +198,7 @@ fn only_the_answer_to_the_newest_search_is_shown() {
     desk.act(Action::Filter).submit("one");
     let old = desk.requests().pop().map(|request| request.ticket).unwrap();
     desk.act(Action::Filter).submit("two");
-    let stale = Ok(Answer::Search { hits: reviews(), took: Duration::ZERO });
+    let stale = Ok(Answer::Search { found: exactly(reviews()), took: Duration::ZERO });
     desk.hear(&Event::Answer { ticket: old, slot: Slot::Search, result: stale });
     assert!(desk.tab.hits().is_empty() && desk.tab.is_busy());
 }
@@ -222,13 +250,13 @@ fn the_keys_of_the_whole_screen_lead_here() {
     stage.silent = true;
     stage.press("/great quality<enter>");
     let ticket = stage.sent.last().unwrap().ticket;
-    let found = Answer::Search { hits: reviews(), took: Duration::from_millis(4) };
+    let found = Answer::Search { found: exactly(reviews()), took: Duration::from_millis(4) };
     stage.hear(Event::Answer { ticket, slot: Slot::Search, result: Ok(found) });
     insta::assert_snapshot!("whole_screen", body(&stage.screen()));
     stage.press("jms++-");
     let Command::Read(Slot::Search, Read::Search(read)) = stage.last_command() else { panic!("no search") };
     let like = SearchQuery::Document { id: "review_002".to_owned(), model: "labtop-static-384".to_owned() };
-    assert_eq!(*read, SearchRead { query: like, limit: 10, distance: Distance::L2 });
+    assert_eq!(*read, SearchRead { query: like, limit: 10, distance: Distance::L2, exact: false });
     stage.press("areview_004<tab>So good<enter>");
     let write = Write::AddDocument { id: "review_004".to_owned(), text: "So good".to_owned() };
     assert_eq!(*stage.last_command(), Command::Write(write));
@@ -238,8 +266,8 @@ fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
     match (read, number % 4) {
         (_, 0) => Err(down()),
         (Read::EmbeddingModels, _) => Ok(models()),
-        (_, 1) => Ok(Answer::Search { hits: Vec::new(), took: Duration::ZERO }),
-        _ => Ok(Answer::Search { hits: reviews(), took: Duration::ZERO }),
+        (_, 1) => Ok(Answer::Search { found: exactly(Vec::new()), took: Duration::ZERO }),
+        _ => Ok(Answer::Search { found: exactly(reviews()), took: Duration::ZERO }),
     }
 }
 

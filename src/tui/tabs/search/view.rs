@@ -77,7 +77,8 @@ fn draw_line(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
     let pane = Pane::new("Search")
         .focused(tab.line.is_typing())
         .note(format!("k {}", tab.limit), dim)
-        .note(tab.distance.as_str(), dim);
+        .note(tab.distance.as_str(), dim)
+        .note(if tab.exact { "exact" } else { "" }, dim);
     let inside = pane.draw(area, frame.buffer_mut(), look);
     let like = match &tab.query {
         Some(SearchQuery::Document { id, model }) if tab.line.value().is_empty() => {
@@ -99,7 +100,8 @@ fn draw_hits(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     if let Some(found) = tab.found.data() {
         pane = pane
             .note(table::position(tab.cursor, found.hits.len()), theme.dim)
-            .note(number::took(found.took), theme.dim);
+            .note(number::took(found.took), theme.dim)
+            .note(found.scan.to_string(), theme.dim);
     }
     let mut inside = pane.draw(area, buffer, look);
     if let Some(failure) = tab.found.failure() {
