@@ -192,7 +192,7 @@ fn psycopg(file: &Path, url: &str) -> Result<f64, Failure> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = Command::new(python)
-        .arg(here.join("benches/pgvector/copy.py"))
+        .arg(here.join("benches/pgvector/psycopg_copy.py"))
         .arg(file)
         .args([COUNT.to_string(), DIMENSION.to_string()])
         .env("PYTHONPATH", here.join(".deps/bench"))
@@ -200,7 +200,7 @@ fn psycopg(file: &Path, url: &str) -> Result<f64, Failure> {
         .output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{said}benches/pgvector/setup installs what copy.py needs").into());
+        return Err(format!("{said}benches/pgvector/setup installs what psycopg_copy.py needs").into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }

@@ -166,9 +166,14 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
 fn table(collections: &[Collection]) -> Table {
     let mut table = Table::new(&["name", "records", "dimension", "space", "metadata"]);
     for collection in collections {
+        // One that is broken has its reason where its records would be.
+        let records = match &collection.problem {
+            Some(problem) => problem.clone().into(),
+            None => collection.records.into(),
+        };
         table.rows.push(vec![
             collection.name.clone().into(),
-            collection.records.into(),
+            records,
             collection.dimension.into(),
             collection.space.as_str().into(),
             Value::Object(collection.metadata.clone()).to_string().into(),

@@ -32,6 +32,7 @@ mod keys;
 mod ls;
 mod meter;
 mod note;
+mod outbox;
 mod output;
 mod published;
 mod render;
@@ -127,6 +128,9 @@ enum Command {
     /// Collections and their records
     #[command(subcommand)]
     Collections(collections::Command),
+    /// What waits to be delivered to the collection store
+    #[command(subcommand)]
+    Outbox(outbox::Command),
     /// Reports and SQL on the results
     #[command(subcommand)]
     Analytics(analytics::Command),
@@ -146,7 +150,7 @@ enum Command {
     Sync(sync::Args),
     /// Check every backend and say what to do about those that are down
     Doctor,
-    /// Prepare the databases, taking over tables that the published example made
+    /// Prepare the databases, taking over tables that the published example made, and make the database in Chroma
     Init,
     /// Apply what is missing of the schema
     Migrate,
@@ -172,6 +176,7 @@ impl Command {
             Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
             Command::Collections(command) => command.changes_something(),
+            Command::Outbox(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
             Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Keys => false,
             Command::Render(_) | Command::Completions(_) => false,
@@ -330,6 +335,7 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
         Command::Collections(command) => collections::run(command, session).await,
+        Command::Outbox(command) => outbox::run(command, session).await,
         Command::Analytics(command) => analytics::run(command, session).await,
         Command::Export(args) => export::run(args, session).await,
         Command::Copy(args) => copy::run(args, session, global).await,

@@ -1,6 +1,6 @@
 //! The published example's lines: what `run` and `batch run` print for people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,9 @@ pub struct Printer<'a> {
 
 #[derive(Default)]
 struct State {
-    /// Lines of runs that have not ended.
+    /// Runs that have not ended.
+    going: HashSet<ExperimentId>,
+    /// Their lines.
     blocks: HashMap<ExperimentId, String>,
     /// Printing failed; told at the end, since a run does not stop for it.
     failure: Option<io::Error>,
@@ -43,6 +45,10 @@ impl<'a> Printer<'a> {
     fn state(&self) -> MutexGuard<'_, State> {
         // A poisoned lock only means that another thread panicked while printing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_ended(&self, id: ExperimentId) -> bool {
+        !self.state().going.contains(&id)
     }
 
     fn say(&self, id: ExperimentId, lines: &str, last: bool) {
@@ -69,9 +75,18 @@ impl<'a> Printer<'a> {
 impl Watcher for Printer<'_> {
     fn saw(&self, news: News) {
         match news {
-            News::Created(experiment) => self.say(experiment.id, &started(&experiment), false),
+            News::Created(experiment) => {
+                self.state().going.insert(experiment.id);
+                self.say(experiment.id, &started(&experiment), false);
+            }
             News::Documents { id, collection, count } => {
-                self.say(id, &format!("Added {count} documents to {}\n", one_line(&collection, NAME)), false);
+                let added = format!("Added {count} documents to {}", one_line(&collection, NAME));
+                if self.has_ended(id) {
+                    // Delivered after the run's end: its other lines are gone.
+                    self.say(id, &format!("{added} (experiment {id})\n"), true);
+                } else {
+                    self.say(id, &format!("{added}\n"), false);
+                }
             }
             News::Postponed { id, collection, count, why } => {
                 let (collection, why) = (one_line(&collection, NAME), one_line(&why, 500));
@@ -79,7 +94,10 @@ impl Watcher for Printer<'_> {
                     "{count} documents of experiment {id} wait for {collection}: {why} (labtop delivers them later)"
                 ));
             }
-            News::Finished(experiment) => self.say(experiment.id, &ended(&experiment), true),
+            News::Finished(experiment) => {
+                self.state().going.remove(&experiment.id);
+                self.say(experiment.id, &ended(&experiment), true);
+            }
             News::Warning { id, text } => {
                 let whose = id.map(|id| format!("experiment {id}: ")).unwrap_or_default();
                 self.output.note(&format!("Warning: {whose}{}", one_line(&text, 2000)));

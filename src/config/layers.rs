@@ -15,6 +15,9 @@ const SERVERS: &str = include_str!("../../config/servers.toml");
 /// The table of a file that holds profiles; not a setting itself.
 const PROFILES: &str = "profiles";
 
+/// A table of names that are the user's own.
+const HEADERS: &str = "chroma.headers.";
+
 /// What the command line says about settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -125,7 +128,7 @@ impl Layer {
         }
         collect_keys("", &values, &mut keys);
         keys.iter()
-            .filter(|key| !known.contains(*key) && !is_section(key, known))
+            .filter(|key| !known.contains(*key) && !is_section(key, known) && !is_free(key))
             .map(|key| format!("{}: unknown key `{key}` ({})", self.name, accepted_beside(key, known)))
             .collect()
     }
@@ -174,6 +177,11 @@ fn collect_keys(prefix: &str, values: &Dict, keys: &mut BTreeSet<String>) {
 fn is_section(key: &str, known: &BTreeSet<String>) -> bool {
     let prefix = format!("{key}.");
     known.iter().any(|other| other.starts_with(&prefix))
+}
+
+/// Whether the names in its table are the user's own.
+fn is_free(key: &str) -> bool {
+    key.starts_with(HEADERS)
 }
 
 fn accepted_beside(key: &str, known: &BTreeSet<String>) -> String {

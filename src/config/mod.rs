@@ -8,6 +8,7 @@ mod postgres;
 mod tests;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -82,13 +83,48 @@ pub struct DuckDb {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chroma {
-    /// With scheme and port, without a path.
+    /// With scheme and port, and a path where a proxy wants one.
     pub url: String,
     pub tenant: String,
     pub database: String,
-    /// Sent as `x-chroma-token` when not empty.
+    /// Sent as `auth` says, when not empty.
     pub token: SecretString,
+    pub auth: ChromaAuth,
+    /// Sent with every request, for a proxy; their values are secrets.
+    pub headers: BTreeMap<String, SecretString>,
     pub timeout_ms: u64,
+    /// Records in one write, and in one answer.
+    pub batch_records: usize,
+    pub page_records: usize,
+}
+
+/// How the token is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChromaAuth {
+    /// As Chroma Cloud wants it.
+    #[default]
+    XChromaToken,
+    Bearer,
+    /// The token is `user:password`.
+    Basic,
+}
+
+impl Default for Chroma {
+    /// As in `config/default.toml`.
+    fn default() -> Self {
+        Chroma {
+            url: "http://localhost:8000".to_owned(),
+            tenant: "default_tenant".to_owned(),
+            database: "default_database".to_owned(),
+            token: SecretString::from(""),
+            auth: ChromaAuth::default(),
+            headers: BTreeMap::new(),
+            timeout_ms: 10_000,
+            batch_records: 1000,
+            page_records: 1000,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -147,6 +183,17 @@ impl Settings {
             .is_none_or(|host| host.trim_start_matches('/').is_empty())
         {
             problems.push(format!("`chroma.url`: '{}' names no host", self.chroma.url));
+        }
+        if self.chroma.url.contains(['?', '#']) {
+            problems.push("`chroma.url`: must end before any '?' or '#'".to_owned());
+        }
+        for (key, records, most) in [
+            ("batch_records", self.chroma.batch_records, 10_000),
+            ("page_records", self.chroma.page_records, 1000),
+        ] {
+            if !(1..=most).contains(&records) {
+                problems.push(format!("`chroma.{key}`: must be 1 to {most}"));
+            }
         }
         if self.postgres.port == 0 {
             problems.push("`postgres.port`: must be 1 to 65535".to_owned());

@@ -16,6 +16,9 @@ pub struct Collection {
     pub dimension: Option<usize>,
     /// Records in it.
     pub records: u64,
+    /// Why it cannot be read; then its records are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How a collection measures distance, with Chroma's formulas: `l2` is squared, `cosine` and `ip` are one minus.

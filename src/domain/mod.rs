@@ -10,6 +10,7 @@ pub mod filter;
 pub mod index;
 pub mod metadata_filter;
 pub mod metric;
+pub mod outbox;
 pub mod performance;
 pub mod spelling;
 pub mod survey;

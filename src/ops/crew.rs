@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::delivery::deliver_in_passing;
+use super::delivery;
 use super::gather::Gather;
 use super::worker::Bell;
 use super::workflow::{self, Pace};
@@ -111,7 +111,7 @@ impl<'a> Crew<'a> {
 
     async fn run(&self, parallel: u32, bell: Option<&Bell>) -> Result<()> {
         let lanes = join_all((0..parallel.max(1)).map(|_| self.lane(bell)));
-        tokio::join!(lanes, deliver_in_passing(self.lab, self.watcher));
+        delivery::beside(self.lab, self.watcher, self.stop, lanes).await;
         lock(&self.broken).take().map_or(Ok(()), Err)
     }
 
@@ -258,5 +258,6 @@ fn pace(lab: &Lab, batch: &Batch) -> Pace {
             .and_then(|steps| u32::try_from(steps).ok())
             .unwrap_or(lab.settings.simulate.steps),
         delay_ms: said("delay_ms").unwrap_or(lab.settings.simulate.delay_ms),
+        alone: false,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::delivery::deliver_in_passing;
+use super::delivery;
 pub use super::diff::diff;
 use super::workflow::{self, Pace};
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
@@ -81,6 +81,7 @@ pub async fn run(
     let pace = Pace {
         steps: request.steps.unwrap_or(lab.settings.simulate.steps),
         delay_ms: request.delay_ms.unwrap_or(lab.settings.simulate.delay_ms),
+        alone: true,
     };
     let runs = async {
         let mut finished = Vec::new();
@@ -93,9 +94,7 @@ pub async fn run(
         }
         Ok(finished)
     };
-    // What waits for a collection store is delivered beside the runs: they never wait for a store that is down.
-    let (finished, ()) = tokio::join!(runs, deliver_in_passing(lab, watcher));
-    finished
+    delivery::beside(lab, watcher, stop, runs).await
 }
 
 /// Runs a new experiment with the model, data set, parameters, seed and runner of an old one.

@@ -15,9 +15,11 @@ use super::transfer::share_a_file;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
 use crate::domain::experiment::Experiment;
+use crate::domain::performance::PerformanceRow;
 use crate::embed::{BuiltIn, Embedder};
 use crate::store::changes::Changes;
 use crate::store::chroma::Chroma;
+use crate::store::chroma::schema::ChromaSchema;
 use crate::store::collections::CollectionStore;
 use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
@@ -62,6 +64,7 @@ pub struct Lab {
     /// Where runs that go on side by side hand over what they add.
     pub(super) entries: Gather<Entry, Option<Experiment>>,
     pub(super) records: Gather<NewDelivery, ()>,
+    pub(super) performance: Gather<PerformanceRow, ()>,
     place: OnceLock<Place>,
 }
 
@@ -118,18 +121,22 @@ impl Lab {
             TableBackend::DuckDb => Arc::new(duckdb::documents::Documents::new(engine.clone())),
             TableBackend::Postgres => pg.clone(),
         };
+        let chroma = Chroma::new(&settings.chroma);
         let collections: Arc<dyn CollectionStore> = match settings.roles.collections {
             CollectionBackend::DuckDb => Arc::new(duckdb::collections::Collections::new(engine.clone())),
             CollectionBackend::Chroma if settings.read_only => {
-                Arc::new(ReadOnlyCollections::new(Chroma::new(&settings.chroma)))
+                Arc::new(ReadOnlyCollections::new(chroma.clone()))
             }
-            CollectionBackend::Chroma => Chroma::new(&settings.chroma),
+            CollectionBackend::Chroma => chroma.clone(),
         };
         // The analytics live in the DuckDB file whatever the roles.
         let mut schemas: Vec<Arc<dyn Schema>> =
             vec![Arc::new(duckdb::schema::FileSchema::new(engine.clone()))];
         if [settings.roles.experiments, settings.roles.documents].contains(&TableBackend::Postgres) {
             schemas.push(pg.clone());
+        }
+        if settings.roles.collections == CollectionBackend::Chroma {
+            schemas.push(Arc::new(ChromaSchema::new(chroma)));
         }
         let watch = match settings.roles.experiments {
             TableBackend::DuckDb => Watch::File(engine.clone()),
@@ -175,6 +182,7 @@ impl Lab {
         let pg = Pg::with(&settings.postgres, settings.read_only);
         let entries = gather_entries(experiments.clone());
         let records = gather_records(collections.clone(), embedder.clone());
+        let performance = gather_performance(analytics.clone());
         Lab {
             settings,
             experiments,
@@ -195,6 +203,7 @@ impl Lab {
             hands: Hands::default(),
             entries,
             records,
+            performance,
             place: OnceLock::new(),
         }
     }
@@ -240,6 +249,17 @@ fn gather_entries(store: Arc<dyn ExperimentStore>) -> Gather<Entry, Option<Exper
     Gather::new(Box::new(move |entries: Vec<Entry>| {
         let store = store.clone();
         async move { store.commit(&entries).await }.boxed()
+    }))
+}
+
+fn gather_performance(analytics: Analytics) -> Gather<PerformanceRow, ()> {
+    Gather::new(Box::new(move |rows: Vec<PerformanceRow>| {
+        let analytics = analytics.clone();
+        async move {
+            analytics.put(&rows).await?;
+            Ok(rows.iter().map(|_| Ok(())).collect())
+        }
+        .boxed()
     }))
 }
 

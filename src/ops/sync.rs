@@ -60,7 +60,7 @@ pub async fn sync(lab: &Lab, dry_run: bool, stop: &Stop) -> Result<Synced> {
         lab.analytics.follow(&[], &[], mark).await?;
     }
     let delivered = match dry_run {
-        true => Delivered { done: 0, left: lab.outbox.waiting().await? },
+        true => Delivered { left: lab.outbox.waiting().await?, ..Delivered::default() },
         false => delivery::deliver(lab).await?,
     };
     Ok(Synced { differences, delivered })

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::batch::{self, TRIES};
 use super::crew::Crew;
+use super::delivery;
 use super::reaper::{self, Others};
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::worker::{Doing, Kind, NewWorker, State, Worker, check_labels, distinct};
@@ -209,7 +210,10 @@ async fn listen(lab: &Lab, bell: &Bell) -> Infallible {
     let mut changes = lab.changes();
     loop {
         match changes.changed().await {
-            Ok(()) => bell.ring(),
+            Ok(()) => {
+                bell.ring();
+                delivery::look_again(lab);
+            }
             Err(error) => {
                 tracing::debug!("no news of changes: {}", error.message);
                 sleep(PAUSE).await;

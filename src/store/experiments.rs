@@ -9,6 +9,7 @@ use crate::domain::filter::{Field, Filter};
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::window::{Key, Window};
 
+use super::outbox::NewDelivery;
 use super::survey::ExperimentSurvey;
 use super::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -76,6 +77,9 @@ pub struct Entry {
     pub points: Vec<MetricPoint>,
     /// With a final status.
     pub outcome: Option<Outcome>,
+    /// Documents that go into the outbox of this store with the end: in the same transaction, so that an attempt that
+    /// is not the current one leaves none, and one that has ended has left them.
+    pub documents: Option<NewDelivery>,
 }
 
 /// Keeps experiments and their metric points.
@@ -107,7 +111,7 @@ pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
 
     /// Commits points of one attempt.
     async fn record(&self, id: ExperimentId, attempt: i32, points: &[MetricPoint]) -> Result<()> {
-        let entry = Entry { id, attempt, points: points.to_vec(), outcome: None };
+        let entry = Entry { id, attempt, points: points.to_vec(), outcome: None, documents: None };
         only(self.commit(&[entry]).await?, id)?.map(drop)
     }
 
@@ -122,7 +126,8 @@ pub trait ExperimentStore: ExperimentSurvey + Send + Sync + Debug {
 
     /// Commits the one result of an attempt: status, results with their typed figures, error, time.
     async fn finish(&self, id: ExperimentId, attempt: i32, outcome: &Outcome) -> Result<Experiment> {
-        let entry = Entry { id, attempt, points: Vec::new(), outcome: Some(outcome.clone()) };
+        let outcome = Some(outcome.clone());
+        let entry = Entry { id, attempt, points: Vec::new(), outcome, documents: None };
         only(self.commit(&[entry]).await?, id)??.ok_or_else(|| unanswered(id))
     }
 

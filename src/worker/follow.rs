@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use crate::domain::experiment::{Experiment, Status};
 use crate::domain::metric::MetricPoint;
 
+use crate::ops::delivery;
+
 use super::Shared;
 use super::jobs::OwnRuns;
 use super::pace::Pace;
@@ -85,6 +87,7 @@ pub async fn changes(shared: &Shared) {
             Ok(()) => {
                 shared.outside.notify_one();
                 shared.news.send_modify(|count| *count += 1);
+                delivery::look_again(&shared.lab);
                 shared.tell(Event::Changed).await;
             }
             Err(error) => {

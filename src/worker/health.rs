@@ -24,6 +24,7 @@ pub async fn watch(shared: &Shared) {
         let down = known.iter().any(is_down);
         shared.tell(Event::Health(known.clone())).await;
         if was_down && !down {
+            crate::ops::delivery::look_again(&shared.lab);
             shared.tell(Event::Changed).await;
         }
         if down {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ops::{Lab, view};
 
+mod deliveries;
 mod follow;
 mod health;
 mod jobs;
@@ -135,6 +136,10 @@ fn spawn_background(
 ) {
     let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
     let (pump, watch, feed, wake) = (shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    let (post, stopped_post) = (shared.clone(), until(stop));
+    tasks.spawn(async move {
+        tokio::select! { () = deliveries::keep_going(&post) => {}, () = stopped_post => {} }
+    });
     let (stopped_pump, stopped_watch, stopped_feed, stopped_wake) =
         (until(stop), until(stop), until(stop), until(stop));
     tasks.spawn(async move {

@@ -12,6 +12,7 @@ use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
 use crate::domain::index::Nearest;
 use crate::domain::metric::MetricPoint;
+use crate::domain::outbox::OutboxState;
 use crate::domain::performance::ModelSummary;
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
@@ -243,6 +244,8 @@ pub enum Event {
     Removed(Vec<ExperimentId>),
     /// A whole new picture of health.
     Health(Vec<RoleHealth>),
+    /// How much waits to be delivered to the collection store.
+    Outbox(OutboxState),
     /// Another program may have changed something: what is on screen should be read again.
     Changed,
     /// A line for the log.

@@ -42,6 +42,15 @@ impl FakeCollections {
         work(kept)
     }
 
+    pub fn ids(&self, name: &str) -> Vec<String> {
+        let kept = self.kept.lock().unwrap();
+        kept.get(name).map(|kept| kept.records.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub fn vector(&self, name: &str, id: &str) -> Vec<f32> {
+        self.kept.lock().unwrap()[name].records[id].embedding.clone()
+    }
+
     pub fn texts(&self, name: &str) -> Vec<String> {
         let kept = self.kept.lock().unwrap();
         let records = kept.get(name).map(|kept| kept.records.values().cloned().collect::<Vec<_>>());
@@ -69,7 +78,8 @@ impl CollectionStore for FakeCollections {
             return Err(error(ErrorKind::Conflict, format!("collection {name} exists")));
         }
         let (name, metadata) = (name.to_owned(), metadata.clone());
-        let collection = Collection { name: name.clone(), metadata, space, dimension: None, records: 0 };
+        let collection =
+            Collection { name: name.clone(), metadata, space, dimension: None, records: 0, problem: None };
         kept.insert(name, Kept { collection: collection.clone(), records: BTreeMap::new() });
         Ok(collection)
     }

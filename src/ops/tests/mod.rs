@@ -2,6 +2,7 @@
 
 mod collections;
 mod documents;
+mod outbox;
 mod store;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,13 @@ impl Bench {
     /// An experiment store without performance rows: they go to a real analytics file.
     pub fn servers() -> Self {
         Bench::of(false, |folder| folder.join("lab.duckdb"))
+    }
+
+    /// As [`Bench::servers`], with documents that go by the outbox.
+    pub fn with_chroma() -> Self {
+        let mut bench = Bench::servers();
+        bench.lab.settings.roles.collections = crate::config::CollectionBackend::Chroma;
+        bench
     }
 
     /// As [`Bench::servers`], with an analytics file that cannot be opened.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Fault;
+use super::outbox::Outgoing;
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Figures, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
@@ -18,26 +19,24 @@ use crate::domain::window::{Key, Window};
 use crate::domain::worker::{Doing, Entered, NewWorker};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::follow::{Changed, Follow};
-use crate::store::outbox::{Delivery, NewDelivery, Outbox};
 use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::workers::WorkerRegistry;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 #[derive(Debug, Default)]
-struct Tables {
+pub(super) struct Tables {
     experiments: BTreeMap<ExperimentId, Experiment>,
     points: BTreeMap<ExperimentId, Vec<MetricPoint>>,
     batches: BTreeMap<BatchId, Batch>,
-    outbox: BTreeMap<i64, Delivery>,
+    pub(super) outbox: Outgoing,
     workers: BTreeMap<String, Entered>,
-    deliveries: i64,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct FakeStore {
-    tables: Mutex<Tables>,
+    pub(super) tables: Mutex<Tables>,
     keeps_performance: bool,
     /// How many entries each commit had.
     pub commits: Mutex<Vec<usize>>,
@@ -150,6 +149,9 @@ impl Tables {
             experiment.clone()
         });
         self.points.entry(entry.id).or_default().extend_from_slice(&entry.points);
+        if let Some(documents) = &entry.documents {
+            self.outbox.put(documents);
+        }
         Ok(finished)
     }
 
@@ -504,41 +506,5 @@ impl WorkerRegistry for FakeStore {
 
     async fn workers(&self) -> Result<Vec<Entered>> {
         Ok(self.tables.lock().unwrap().workers.values().cloned().collect())
-    }
-}
-
-#[async_trait]
-impl Outbox for FakeStore {
-    async fn put(&self, delivery: &NewDelivery) -> Result<()> {
-        let mut tables = self.tables.lock().unwrap();
-        tables.deliveries += 1;
-        let id = tables.deliveries;
-        let NewDelivery { collection, records } = delivery.clone();
-        let created_at = Timestamp::now();
-        tables
-            .outbox
-            .insert(id, Delivery { id, collection, records, tries: 0, last_error: None, created_at });
-        Ok(())
-    }
-
-    async fn pending(&self, limit: u64) -> Result<Vec<Delivery>> {
-        Ok(self.tables.lock().unwrap().outbox.values().take(limit as usize).cloned().collect())
-    }
-
-    async fn waiting(&self) -> Result<u64> {
-        Ok(self.tables.lock().unwrap().outbox.len() as u64)
-    }
-
-    async fn delivered(&self, id: i64) -> Result<()> {
-        self.tables.lock().unwrap().outbox.remove(&id);
-        Ok(())
-    }
-
-    async fn failed(&self, id: i64, error: &str) -> Result<()> {
-        if let Some(delivery) = self.tables.lock().unwrap().outbox.get_mut(&id) {
-            delivery.tries += 1;
-            delivery.last_error = Some(error.to_owned());
-        }
-        Ok(())
     }
 }

@@ -106,7 +106,7 @@ pub async fn copy(from: &Lab, to: &Lab, wish: &Wish, watcher: &dyn Watcher, stop
         if tallies.iter().all(Tally::agrees) || round == ROUNDS {
             break;
         }
-        watcher.saw(News::Warning { id: None, text: "The source changed meanwhile: once more".to_owned() });
+        watcher.saw(News::Warning { id: None, text: "Source and target differ still: once more".to_owned() });
     }
     for tally in &mut tallies {
         tally.copied = copied.remove(tally.kind).unwrap_or_default();

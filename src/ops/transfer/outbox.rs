@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Move, Result, Standing, Tally, digest, named_in, rename};
+use crate::domain::collection::Record;
+use crate::domain::experiment::ExperimentId;
 use crate::store::outbox::NewDelivery;
 use crate::store::transfer::Look;
 
@@ -26,10 +28,15 @@ impl Move<'_> {
             let Some(last) = lot.last() else { return Ok(tally) };
             after = last.id;
             for delivery in lot {
-                let mut new = NewDelivery { collection: delivery.collection, records: delivery.records };
-                let named: BTreeSet<_> =
-                    new.records.iter().filter_map(|record| named_in(&record.metadata)).collect();
+                let mut new = carried(delivery.collection, delivery.records, delivery.experiment);
+                let named: BTreeSet<_> = new
+                    .records
+                    .iter()
+                    .filter_map(|record| named_in(&record.metadata))
+                    .chain(new.experiment)
+                    .collect();
                 let new_ids = self.new_ids(named).await?;
+                new.experiment = new.experiment.map(|id| new_ids.get(&id).copied().unwrap_or(id));
                 new.records.iter_mut().for_each(|record| rename(&mut record.metadata, &new_ids));
                 let here = digest::delivery(&new);
                 let other = there.contains(&here).then_some(here);
@@ -44,6 +51,10 @@ impl Move<'_> {
     }
 }
 
+fn carried(collection: String, records: Vec<Record>, experiment: Option<ExperimentId>) -> NewDelivery {
+    NewDelivery { collection, records, experiment }
+}
+
 /// Digests of what waits in the target: what is the same is not left twice.
 async fn waiting(look: &dyn Look) -> Result<HashSet<u128>> {
     let (mut known, mut after) = (HashSet::new(), i64::MIN);
@@ -52,7 +63,7 @@ async fn waiting(look: &dyn Look) -> Result<HashSet<u128>> {
         let Some(last) = lot.last() else { return Ok(known) };
         after = last.id;
         known.extend(lot.into_iter().map(|delivery| {
-            digest::delivery(&NewDelivery { collection: delivery.collection, records: delivery.records })
+            digest::delivery(&carried(delivery.collection, delivery.records, delivery.experiment))
         }));
     }
 }

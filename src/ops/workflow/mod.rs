@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
-use super::delivery::{self, Arrival};
+use super::delivery::{self, Arrival, Expected};
 use super::reaper::BEAT;
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
-use crate::domain::experiment::{Experiment, Figures, Outcome, Status};
+use crate::domain::experiment::{Experiment, ExperimentId, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::PerformanceRow;
 use crate::runner::{self, Job, RunError};
@@ -43,6 +43,8 @@ pub(crate) struct Pace {
     pub steps: u32,
     /// Pause after each of them, milliseconds.
     pub delay_ms: u64,
+    /// No other run waits for its turn: the documents may arrive before the end is told.
+    pub alone: bool,
 }
 
 /// Takes an experiment that is `running` in this process to its end, and gives it back as it was stored.
@@ -61,7 +63,7 @@ pub(crate) async fn execute(
     let finished = match run(lab, &experiment, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
         Ran::Ended(end) => tokio::select! {
-            finished = conclude(lab, &experiment, end, watcher) => finished?,
+            finished = conclude(lab, &experiment, end, pace, watcher) => finished?,
             never = recorder::keep_alive(lab, &experiment) => match never {},
             () = given_up(stop) => return Err(OpsError::Cancelled),
         },
@@ -77,30 +79,41 @@ async fn given_up(stop: &Stop) {
 }
 
 /// Stores what a run leaves behind and its end.
-async fn conclude(lab: &Lab, experiment: &Experiment, end: End, watcher: &dyn Watcher) -> Result<Experiment> {
+async fn conclude(
+    lab: &Lab,
+    experiment: &Experiment,
+    end: End,
+    pace: Pace,
+    watcher: &dyn Watcher,
+) -> Result<Experiment> {
     let finished = preview(experiment, &end.outcome);
-    let mut postponed = false;
     let completed = end.outcome.status == Status::Completed;
+    let mut documents = None;
     if completed {
         // The documents of every attempt have the same ids: those of a late one must not take the place of the others.
         if end.heard.elapsed() > BEAT && recorder::beat(lab, experiment).await.is_err() {
             return overtaken(lab, experiment, watcher).await;
         }
-        postponed = put_documents(lab, &finished, &end.course, watcher).await;
+        documents = make_documents(lab, &finished, &end.course, watcher).await;
+        if !delivery::goes_by_outbox(lab)
+            && let Some(documents) = documents.take()
+        {
+            put_documents(lab, finished.id, documents, watcher).await;
+        }
         put_performance(lab, &finished, watcher).await;
     }
-    let finished = match finish(lab, experiment, end.outcome, end.rest, watcher).await? {
-        Some(finished) => finished,
-        None => {
-            let stored = overtaken(lab, experiment, watcher).await?;
-            if completed {
-                make_good(lab, &stored, watcher).await;
-            }
-            stored
+    let (id, attempt) = (experiment.id, experiment.attempt);
+    let expected = (pace.alone && documents.is_some()).then(|| delivery::expect(lab, id));
+    let mut entry = Entry { id, attempt, points: end.rest, outcome: Some(end.outcome), documents };
+    let Some(finished) = finish(lab, experiment, &mut entry, watcher).await? else {
+        let stored = overtaken(lab, experiment, watcher).await?;
+        if completed {
+            make_good(lab, &stored, watcher).await;
         }
+        return Ok(stored);
     };
-    if !postponed {
-        delivery::deliver_in_passing(lab, watcher).await;
+    if let Some(documents) = &entry.documents {
+        await_documents(lab, id, documents, expected, watcher).await;
     }
     Ok(finished)
 }
@@ -197,32 +210,58 @@ fn preview(experiment: &Experiment, outcome: &Outcome) -> Experiment {
     }
 }
 
-/// Puts the run's documents into its collection, and tells how that went. True when they wait in the outbox.
-async fn put_documents(lab: &Lab, finished: &Experiment, course: &Course, watcher: &dyn Watcher) -> bool {
-    let id = finished.id;
+/// The run's documents, on their way to its collection. None, and told, when they cannot be embedded.
+async fn make_documents(
+    lab: &Lab,
+    finished: &Experiment,
+    course: &Course,
+    watcher: &dyn Watcher,
+) -> Option<NewDelivery> {
     let collection = collection_name(&finished.model_type, &finished.dataset);
-    let warn = |why: String| {
-        let text = format!("The documents of experiment {id} were not stored. {why}");
-        watcher.saw(News::Warning { id: Some(id), text });
-    };
-    let records = match papers::records(lab.embedder.as_ref(), finished, course).await {
-        Ok(records) => records,
+    match papers::records(lab.embedder.as_ref(), finished, course).await {
+        Ok(records) => Some(NewDelivery { collection, records, experiment: Some(finished.id) }),
         Err(error) => {
-            warn(error.to_string());
-            return false;
+            warn_of_documents(finished.id, &error, watcher);
+            None
         }
-    };
-    let count = records.len() as u64;
-    let sent = delivery::send(lab, NewDelivery { collection: collection.clone(), records }).await;
-    match sent {
-        Ok(Arrival::Stored) => watcher.saw(News::Documents { id, collection, count }),
-        Ok(Arrival::Postponed(why)) => {
-            watcher.saw(News::Postponed { id, collection, count, why });
-            return true;
-        }
-        Ok(Arrival::Refused(error)) | Err(error) => warn(error.to_string()),
     }
-    false
+}
+
+/// Puts documents into a collection of our own file, and tells how that went.
+async fn put_documents(lab: &Lab, id: ExperimentId, documents: NewDelivery, watcher: &dyn Watcher) {
+    let (collection, count) = (documents.collection.clone(), documents.records.len() as u64);
+    match delivery::send(lab, documents).await {
+        Ok(arrival) => tell_arrival(id, collection, count, arrival, watcher),
+        Err(error) => warn_of_documents(id, &error, watcher),
+    }
+}
+
+/// Sees that documents in the outbox are delivered, and tells how that went when there is time for it: else those who
+/// deliver them tell.
+async fn await_documents(
+    lab: &Lab,
+    id: ExperimentId,
+    documents: &NewDelivery,
+    expected: Option<Expected>,
+    watcher: &dyn Watcher,
+) {
+    delivery::look_again(lab);
+    let Some(expected) = expected else { return };
+    let arrival = delivery::arrival(lab, id, expected).await;
+    tell_arrival(id, documents.collection.clone(), documents.records.len() as u64, arrival, watcher);
+}
+
+fn tell_arrival(id: ExperimentId, collection: String, count: u64, arrival: Arrival, watcher: &dyn Watcher) {
+    match arrival {
+        Arrival::Stored => watcher.saw(News::Documents { id, collection, count }),
+        Arrival::Postponed(why) => watcher.saw(News::Postponed { id, collection, count, why }),
+        Arrival::Refused(error) => warn_of_documents(id, &error, watcher),
+    }
+}
+
+fn warn_of_documents(id: ExperimentId, why: &dyn std::error::Error, watcher: &dyn Watcher) {
+    let text = format!("The documents of experiment {id} were not stored. {why}");
+    watcher.saw(News::Warning { id: Some(id), text });
 }
 
 /// Puts the performance row where the store does not write it by itself. What fails here is made up for by the next
@@ -232,7 +271,7 @@ async fn put_performance(lab: &Lab, finished: &Experiment, watcher: &dyn Watcher
         return;
     }
     let Some(row) = PerformanceRow::of(finished) else { return };
-    if let Err(error) = lab.analytics.put(&[row]).await {
+    if let Err(error) = lab.performance.put(row).await {
         let id = Some(finished.id);
         let text =
             format!("The performance of experiment {} is not in the analytics yet. {error}", finished.id);
@@ -251,8 +290,8 @@ async fn make_good(lab: &Lab, stored: &Experiment, watcher: &dyn Watcher) {
             format!("The analytics hold a result of experiment {} that does not count. {error}", stored.id);
         watcher.saw(News::Warning { id: Some(stored.id), text });
     }
-    if stored.status != Status::Completed {
-        // Whoever runs it now will put its own.
+    // Documents that go by the outbox are stored with the result or not at all; and whoever runs it now puts its own.
+    if delivery::goes_by_outbox(lab) || stored.status != Status::Completed {
         return;
     }
     match lab.experiments.points(stored.id).await {
@@ -260,7 +299,9 @@ async fn make_good(lab: &Lab, stored: &Experiment, watcher: &dyn Watcher) {
             let mut course = Course::default();
             points.sort_by_key(|point| point.step);
             points.iter().for_each(|point| course.add(&point.name, point.step, point.value));
-            put_documents(lab, stored, &course, watcher).await;
+            if let Some(documents) = make_documents(lab, stored, &course, watcher).await {
+                put_documents(lab, stored.id, documents, watcher).await;
+            }
         }
         Err(error) => {
             let text =
@@ -270,18 +311,23 @@ async fn make_good(lab: &Lab, stored: &Experiment, watcher: &dyn Watcher) {
     }
 }
 
-/// Commits the result with the last points: it is the one thing that must not be lost. Points that the store refuses
-/// are told as lost, and the result is stored without them. None when somebody else ended this attempt.
+/// Commits the result with the last points and the documents: it is the one thing that must not be lost. What the store
+/// refuses of the others is told as lost, and the result is stored without it. None when somebody else ended this attempt.
 async fn finish(
     lab: &Lab,
     experiment: &Experiment,
-    outcome: Outcome,
-    points: Vec<MetricPoint>,
+    entry: &mut Entry,
     watcher: &dyn Watcher,
 ) -> Result<Option<Experiment>> {
     let id = experiment.id;
-    let mut entry = Entry { id, attempt: experiment.attempt, points, outcome: Some(outcome) };
-    let mut stored = put_end(lab, &entry, watcher).await;
+    let mut stored = put_end(lab, entry, watcher).await;
+    if let Err(error) = &stored
+        && !error.is_transient()
+        && entry.documents.take().is_some()
+    {
+        warn_of_documents(id, error, watcher);
+        stored = put_end(lab, entry, watcher).await;
+    }
     if let Err(error) = &stored
         && !error.is_transient()
         && !entry.points.is_empty()
@@ -289,14 +335,14 @@ async fn finish(
         let lost = std::mem::take(&mut entry.points).len();
         let text = format!("{lost} points of experiment {id} were not stored. {error}");
         watcher.saw(News::Warning { id: Some(id), text });
-        stored = put_end(lab, &entry, watcher).await;
+        stored = put_end(lab, entry, watcher).await;
     }
     let stored = stored.map_err(|error| error.doing(format!("storing the result of experiment {id}")))?;
-    if !is_ours(&stored, &entry) {
+    if !is_ours(&stored, entry) {
         return Ok(None);
     }
     if !entry.points.is_empty() {
-        watcher.saw(News::Points { id, points: entry.points });
+        watcher.saw(News::Points { id, points: entry.points.clone() });
     }
     Ok(Some(stored))
 }

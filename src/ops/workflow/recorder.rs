@@ -110,7 +110,7 @@ impl<'a> Recorder<'a> {
     /// One try. What could not be stored waits on.
     async fn store(&mut self) -> Result<(), Overtaken> {
         let (id, attempt) = (self.experiment.id, self.experiment.attempt);
-        let entry = Entry { id, attempt, points: self.waiting.clone(), outcome: None };
+        let entry = Entry { id, attempt, points: self.waiting.clone(), outcome: None, documents: None };
         match self.lab.entries.put(entry).await {
             Ok(_) => {
                 self.down = false;

@@ -102,6 +102,15 @@ async fn equal_seeds_give_equal_results_and_repeats_differ() {
     );
 }
 
+/// Of the runs whose documents were stored, in that order.
+fn keys(bench: &Bench) -> Vec<String> {
+    let upserts = bench.collections.upserts.lock().unwrap();
+    let ids = upserts.iter().flat_map(|(_, ids)| ids);
+    let mut keys: Vec<String> = ids.map(|id| id.split('/').next().unwrap().to_owned()).collect();
+    keys.dedup();
+    keys
+}
+
 #[tokio::test]
 async fn documents_wait_in_the_outbox_while_the_collection_store_is_down() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
@@ -118,9 +127,7 @@ async fn documents_wait_in_the_outbox_while_the_collection_store_is_down() {
     bench.collections.down.set(0);
     let delivered = delivery::deliver(&bench.lab).await.unwrap();
     assert_eq!((delivered.done, delivered.left), (2, 0));
-    let upserts = bench.collections.upserts.lock().unwrap().clone();
-    let keys: Vec<_> = upserts.iter().map(|(_, ids)| ids[0].split('/').next().unwrap().to_owned()).collect();
-    assert_eq!(keys, [first.key.to_string(), second.key.to_string()], "in their order");
+    assert_eq!(keys(&bench), [first.key.to_string(), second.key.to_string()], "in their order");
     assert_eq!(bench.collections.texts("xgboost_sentiment_v3").len(), 10);
 }
 
@@ -131,10 +138,8 @@ async fn a_waiting_delivery_goes_before_a_newer_one() {
     let first = run_one(&bench, &witness).await;
     bench.collections.down.set(0);
     let second = run_one(&bench, &witness).await;
-    assert_eq!(witness.count(|news| kind(news) == "documents"), 1, "the second ones arrived at once");
-    let upserts = bench.collections.upserts.lock().unwrap().clone();
-    let keys: Vec<_> = upserts.iter().map(|(_, ids)| ids[0].split('/').next().unwrap().to_owned()).collect();
-    assert_eq!(keys, [first.key.to_string(), second.key.to_string()]);
+    assert_eq!(witness.count(|news| kind(news) == "documents"), 2, "both have arrived");
+    assert_eq!(keys(&bench), [first.key.to_string(), second.key.to_string()]);
 }
 
 #[tokio::test]
@@ -386,4 +391,48 @@ async fn after_a_long_silence_a_run_asks_before_it_puts_its_documents() {
     let (runs, ()) = tokio::join!(running, elsewhere);
     assert_eq!(runs.unwrap()[0].attempt, 2);
     assert_eq!(witness.count(|news| kind(news) == "documents"), 0);
+}
+
+#[tokio::test]
+async fn documents_go_by_the_outbox_to_a_collection_store_of_its_own() {
+    let (bench, witness) = (Bench::with_chroma(), Witness::default());
+    let finished = run_one(&bench, &witness).await;
+    let mut kinds: Vec<_> = witness.all().iter().map(kind).collect();
+    kinds.dedup();
+    assert_eq!(kinds, ["starting", "created", "points", "documents", "finished"]);
+    assert_eq!(documents_of(&bench.lab, finished.id).await.unwrap().len(), 5);
+    assert_eq!(*bench.store.commits.lock().unwrap(), [1], "points, end and documents in one transaction");
+}
+
+#[tokio::test]
+async fn a_collection_store_that_is_down_holds_up_no_run() {
+    let (bench, witness) = (Bench::with_chroma(), Witness::default());
+    bench.collections.down.set(FOREVER);
+    let repeated = RunRequest { repeat: 3, ..request() };
+    let begun = std::time::Instant::now();
+    let runs = run(&bench.lab, &repeated, &witness, &Stop::default()).await.unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(runs.iter().all(|run| run.status == Status::Completed));
+    assert_eq!(witness.count(|news| kind(news) == "postponed"), 3);
+    assert!(witness.warnings().last().unwrap().contains("of 3 runs wait in the outbox"));
+    bench.collections.down.set(0);
+    assert_eq!(delivery::deliver(&bench.lab).await.unwrap().done, 3);
+    assert_eq!(bench.collections.texts("xgboost_sentiment_v3").len(), 15);
+}
+
+#[tokio::test]
+async fn documents_of_an_overtaken_attempt_never_leave() {
+    use crate::store::outbox::Outbox;
+    let (bench, witness) = (Bench::with_chroma(), Witness::default());
+    bench.collections.down.set(FOREVER);
+    let slow = RunRequest { delay_ms: Some(20), ..request() };
+    let stop = Stop::default();
+    let running = run(&bench.lab, &slow, &witness, &stop);
+    let overtaking = async {
+        witness.until(1, |news| kind(news) == "created").await;
+        bench.store.change(1, |experiment| experiment.attempt += 1);
+    };
+    let (runs, ()) = tokio::join!(running, overtaking);
+    assert_eq!(runs.unwrap()[0].attempt, 2);
+    assert_eq!(bench.store.waiting().await.unwrap(), 0);
 }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use crate::config;
 use crate::domain::collection::{
     Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord, check_metadata, check_name,
 };
@@ -17,7 +18,7 @@ use super::client::Call;
 use super::wire::{self, Known};
 use super::{Chroma, Effort, error, nothing, segment};
 
-/// Records in one answer, and ids in one question.
+/// Records in one answer, and ids in one question, at most.
 const PAGE: usize = 1000;
 
 /// Collections counted at once.
@@ -31,18 +32,8 @@ impl CollectionStore for Chroma {
         self.call(doing, Call::get("/api/v2/heartbeat")).await?;
         let latency = asked.elapsed();
         let version = self.call(doing, Call::get("/api/v2/version")).await?;
-        let tenant = &self.settings.tenant;
-        let database = &self.settings.database;
-        let path = format!("/api/v2/tenants/{}/databases/{}", segment(tenant), segment(database));
-        self.call(doing, Call::get(&path)).await.map_err(|error| match error.kind {
-            ErrorKind::NotFound => {
-                let message = format!("Chroma has no database '{database}' in tenant '{tenant}'");
-                self.error(ErrorKind::Unavailable, doing, message)
-                    .remedy("Set CHROMA_TENANT and CHROMA_DATABASE.")
-                    .source(error)
-            }
-            _ => error,
-        })?;
+        self.check_database(doing).await?;
+        let config::Chroma { tenant, database, .. } = &*self.settings;
         let version = match version.as_str() {
             // Every 1.x says so.
             Some("1.0.0") => "Chroma 1.x".to_owned(),
@@ -58,17 +49,17 @@ impl CollectionStore for Chroma {
         let answer = self.call(doing, Call::get(&self.collections_path())).await?;
         let known = answer.as_array().and_then(|all| all.iter().map(Known::read).collect::<Option<Vec<_>>>());
         let known = known.ok_or_else(|| self.unreadable(doing))?;
+        if known.is_empty() {
+            self.check_database(doing).await?;
+        }
         let counting = stream::iter(known).map(|known| async move {
-            match self.count(doing, &known).await {
-                // Deleted since the list was made.
-                Err(gone) if gone.kind == ErrorKind::NotFound => Ok(None),
-                counted => counted.map(Some),
-            }
+            let counted = self.count(doing, &known).await;
+            (known, counted)
         });
-        let counted: Vec<Option<Collection>> =
-            counting.buffer_unordered(COUNTED_AT_ONCE).try_collect().await?;
+        let counted: Vec<(Known, Result<Collection>)> =
+            counting.buffer_unordered(COUNTED_AT_ONCE).collect().await;
         // The server's order is that of its ids, which are random.
-        let mut collections: Vec<Collection> = counted.into_iter().flatten().collect();
+        let mut collections = whole(counted)?;
         collections.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(collections)
     }
@@ -80,18 +71,8 @@ impl CollectionStore for Chroma {
             .and_then(|()| no_lists(metadata))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         let body = wire::creation(name, metadata, space);
-        let answer = self.call(doing, Call::post(&self.collections_path(), &body)).await.map_err(
-            |error| match error.kind {
-                ErrorKind::Conflict => self
-                    .error(ErrorKind::Conflict, doing, format!("collection {name} exists already"))
-                    .remedy("Choose another name, or delete it first.")
-                    .source(error),
-                _ => error,
-            },
-        )?;
-        let known = Known::read(&answer).ok_or_else(|| self.unreadable(doing))?;
-        self.ids().insert(name.to_owned(), known.id.clone());
-        Ok(counted(known, 0))
+        let (chroma, name) = (self.clone(), name.to_owned());
+        self.carried_out(doing, async move { chroma.make(doing, &name, &body).await }).await
     }
 
     async fn get(&self, name: &str) -> Result<Collection> {
@@ -104,24 +85,30 @@ impl CollectionStore for Chroma {
         let doing = "deleting collection";
         // Looked up first: a name that could be taken for another part of the address is refused there.
         self.known(doing, name).await?;
-        let path = format!("{}/{}", self.collections_path(), segment(name));
-        let deleted = self.call(doing, Call::delete(&path).repeatable()).await;
-        self.ids().remove(name);
-        match deleted {
-            // It was there a moment ago: an answer was lost, or somebody else was faster.
-            Err(gone) if gone.kind == ErrorKind::NotFound => Ok(()),
-            other => other.map(|_| ()),
-        }
+        let (chroma, name) = (self.clone(), name.to_owned());
+        let deleting = async move {
+            let path = format!("{}/{}", chroma.collections_path(), segment(&name));
+            let deleted = chroma.call(doing, Call::delete(&path).repeatable()).await;
+            chroma.ids().remove(&name);
+            match deleted {
+                // It was there a moment ago: an answer was lost, or somebody else was faster.
+                Err(gone) if gone.kind == ErrorKind::NotFound => Ok(()),
+                other => other.map(|_| ()),
+            }
+        };
+        self.carried_out("deleting collection", deleting).await
     }
 
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {
-        self.store("storing records", name, records).await
+        let doing = "storing records";
+        let (chroma, name, records) = (self.clone(), name.to_owned(), records.to_vec());
+        self.carried_out(doing, async move { chroma.store(doing, &name, &records).await }).await
     }
 
     async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
         let doing = "looking for records";
         let mut found = Vec::new();
-        for some in ids.chunks(PAGE) {
+        for some in ids.chunks(self.page()) {
             let body = json!({ "ids": some, "include": [] });
             let answer = self.on(doing, name, "get", &body, Effort::Light).await?;
             let records = wire::records(&answer).ok_or_else(|| self.unreadable(doing))?;
@@ -136,7 +123,7 @@ impl CollectionStore for Chroma {
             return self.pages(doing, name, page).await;
         }
         let mut found = Vec::new();
-        for some in page.ids.chunks(PAGE) {
+        for some in page.ids.chunks(self.page()) {
             let mut body = wire::with_filter(inclusion(page), &page.filter);
             body["ids"] = json!(some);
             found.extend(self.get_records(doing, name, &body).await?);
@@ -169,16 +156,42 @@ impl CollectionStore for Chroma {
         let doing = "deleting records";
         // The server's own count is of the ids that were asked for.
         let there = self.existing(name, ids).await.map_err(|error| error.doing(doing))?;
-        for some in there.chunks(PAGE) {
-            self.on(doing, name, "delete", &json!({ "ids": some }), Effort::Heavy).await?;
-        }
-        Ok(there.len() as u64)
+        let count = there.len() as u64;
+        let (chroma, name) = (self.clone(), name.to_owned());
+        let deleting = async move {
+            for some in there.chunks(chroma.page()) {
+                chroma.on(doing, &name, "delete", &json!({ "ids": some }), Effort::Heavy).await?;
+            }
+            Ok(count)
+        };
+        self.carried_out(doing, deleting).await
     }
 }
 
 fn counted(known: Known, records: u64) -> Collection {
     let Known { name, metadata, space, dimension, .. } = known;
-    Collection { name, metadata, space, dimension, records }
+    Collection { name, metadata, space, dimension, records, problem: None }
+}
+
+/// The collections that could be counted, and those that could not with what is wrong with them: one that is broken hides
+/// no other. An error when none answers.
+fn whole(counted: Vec<(Known, Result<Collection>)>) -> Result<Vec<Collection>> {
+    let any = counted.iter().any(|(_, counted)| counted.is_ok());
+    let mut collections = Vec::with_capacity(counted.len());
+    for (known, counted) in counted {
+        match counted {
+            Ok(collection) => collections.push(collection),
+            // Deleted since the list was made.
+            Err(gone) if gone.kind == ErrorKind::NotFound => {}
+            Err(error) if any => {
+                let Known { name, metadata, space, dimension, .. } = known;
+                let problem = Some(error.message);
+                collections.push(Collection { name, metadata, space, dimension, records: 0, problem });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(collections)
 }
 
 /// A list among a collection's own metadata makes the server close the connection (seen on 1.5.9).
@@ -198,6 +211,32 @@ fn inclusion(page: &RecordPage) -> Value {
 }
 
 impl Chroma {
+    /// Records in one answer, and ids in one question.
+    pub(super) fn page(&self) -> usize {
+        self.settings.page_records.clamp(1, PAGE)
+    }
+
+    async fn make(&self, doing: &str, name: &str, body: &Value) -> Result<Collection> {
+        let answer = match self.call(doing, Call::post(&self.collections_path(), body)).await {
+            // A database that is missing is an invalid argument here, and an error like any other.
+            Err(error) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::NotFound) => {
+                self.check_database(doing).await?;
+                Err(error)
+            }
+            answer => answer,
+        };
+        let answer = answer.map_err(|error| match error.kind {
+            ErrorKind::Conflict => self
+                .error(ErrorKind::Conflict, doing, format!("collection {name} exists already"))
+                .remedy("Choose another name, or delete it first.")
+                .source(error),
+            _ => error,
+        })?;
+        let known = Known::read(&answer).ok_or_else(|| self.unreadable(doing))?;
+        self.ids().insert(name.to_owned(), known.id.clone());
+        Ok(counted(known, 0))
+    }
+
     async fn count(&self, doing: &str, known: &Known) -> Result<Collection> {
         let answer = self.on_id(doing, &known.id, "count", &nothing(), Effort::Light).await?;
         let records = answer.as_u64().ok_or_else(|| self.unreadable(doing))?;
@@ -213,7 +252,7 @@ impl Chroma {
     async fn pages(&self, doing: &str, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
         let mut found = Vec::new();
         while found.len() < page.limit {
-            let wanted = (page.limit - found.len()).min(PAGE);
+            let wanted = (page.limit - found.len()).min(self.page());
             let mut body = wire::with_filter(inclusion(page), &page.filter);
             body["limit"] = json!(wanted);
             body["offset"] = json!(page.offset + found.len());

@@ -9,7 +9,7 @@ use crate::config;
 use crate::domain::text::one_line;
 use crate::store::{Backend, ErrorKind, StoreError};
 
-use super::client::Answer;
+use super::client::{Again, Answer};
 
 const START: &str = "Start Chroma there, or set CHROMA_URL to where it runs.";
 
@@ -62,13 +62,26 @@ fn root(problem: &reqwest::Error) -> String {
     text.to_lowercase()
 }
 
-/// Trying again may help.
-pub(super) fn is_passing(error: &StoreError) -> bool {
-    let refused = || {
-        let http = error.source.as_deref().and_then(|source| source.downcast_ref::<reqwest::Error>());
-        http.is_some_and(reqwest::Error::is_connect)
-    };
-    error.kind == ErrorKind::Unavailable && !refused() && error.remedy.as_deref() != Some(NOT_CHROMA)
+/// Whether the same may succeed in a moment.
+pub(super) fn again(answer: &Answer) -> Again {
+    let busy = || class(answer).is_some_and(|(_, message)| message.contains("database is locked"));
+    match answer.status {
+        StatusCode::TOO_MANY_REQUESTS => Again::Yes(answer.wait),
+        StatusCode::SERVICE_UNAVAILABLE if answer.wait.is_some() => Again::Yes(answer.wait),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Again::IfHarmless
+        }
+        // Rolled back, by Chroma's own SQLite file.
+        status if status.is_server_error() && busy() => Again::Yes(None),
+        _ => Again::No,
+    }
+}
+
+const TOO_LARGE: &str = "Raise the server's max_payload_size_bytes, or that of the proxy before it.";
+
+/// The request has more bytes than the server, or a proxy before it, takes at once.
+pub(super) fn is_too_large(error: &StoreError) -> bool {
+    error.remedy.as_deref() == Some(TOO_LARGE)
 }
 
 const NOT_CHROMA: &str = "Set CHROMA_URL to the address of a Chroma server: scheme, host and port.";
@@ -106,13 +119,16 @@ pub(super) fn from_answer(settings: &config::Chroma, doing: &str, answer: &Answe
     let message = said.as_ref().map(|(_, message)| plain(message));
     let name = said.as_ref().map(|(class, _)| class.as_str());
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            made(ErrorKind::Unavailable, doing, format!("Chroma at {url} does not let us in"))
-                .remedy("Set CHROMA_API_KEY, CHROMA_TENANT and CHROMA_DATABASE.")
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => made(
+            ErrorKind::Unavailable,
+            doing,
+            format!("Chroma at {url} does not let us in"),
+        )
+        .remedy(
+            "Set CHROMA_API_KEY, CHROMA_TENANT and CHROMA_DATABASE; `chroma.auth` says how the key is sent.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => {
-            made(ErrorKind::Invalid, doing, "it is more than the server takes at once")
-                .remedy("Raise the server's max_payload_size_bytes, or that of the proxy before it.")
+            made(ErrorKind::Invalid, doing, "it is more than the server takes at once").remedy(TOO_LARGE)
         }
         StatusCode::TOO_MANY_REQUESTS => {
             made(ErrorKind::Unavailable, doing, format!("Chroma at {url} has enough requests for now"))
@@ -145,6 +161,12 @@ pub(super) fn from_answer(settings: &config::Chroma, doing: &str, answer: &Answe
             let message = message.unwrap_or_else(|| excerpt(answer));
             made(ErrorKind::Backend, doing, format!("Chroma failed ({status}): {message}"))
                 .remedy("Look at the server's log.")
+        }
+        _ if status.is_redirection() => {
+            let elsewhere = answer.elsewhere.as_deref().map(shown).unwrap_or_default();
+            let message = format!("{url} sends us elsewhere: {}", one_line(&elsewhere, 200));
+            made(ErrorKind::Unavailable, doing, message)
+                .remedy("Set CHROMA_URL to that address, if it is yours.")
         }
         _ => not_chroma(settings, doing, answer),
     }

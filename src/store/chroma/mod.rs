@@ -3,6 +3,7 @@
 mod client;
 mod collections;
 mod error;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -10,6 +11,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -22,26 +24,40 @@ use super::{Backend, ErrorKind, Result, StoreError};
 use client::{Call, Client};
 use wire::Known;
 
-/// A Chroma server. Making one does no I/O.
+/// A Chroma server; cheap to clone. Making one does no I/O.
+///
+/// Dropping the future of a read drops its request. Writes are tasks of their own, so that one that has begun is carried
+/// out.
+#[derive(Clone)]
 pub struct Chroma {
-    settings: config::Chroma,
-    client: OnceCell<Client>,
+    settings: Arc<config::Chroma>,
+    client: Arc<OnceCell<Client>>,
+    limits: Arc<OnceCell<Limits>>,
     /// Name to id: all but a few routes want the id. An entry may be stale; see [`Chroma::on`].
-    ids: Mutex<HashMap<String, String>>,
+    ids: Arc<Mutex<HashMap<String, String>>>,
+}
+
+/// What the server takes in one request.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    records: usize,
+    /// Vectors in base64.
+    base64: bool,
 }
 
 impl fmt::Debug for Chroma {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chroma").field("url", &self.settings.url).finish_non_exhaustive()
+        f.debug_struct("Chroma").field("url", &error::shown(&self.settings.url)).finish_non_exhaustive()
     }
 }
 
 impl Chroma {
     pub fn new(settings: &config::Chroma) -> Arc<Self> {
         Arc::new(Chroma {
-            settings: settings.clone(),
-            client: OnceCell::new(),
-            ids: Mutex::new(HashMap::new()),
+            settings: Arc::new(settings.clone()),
+            client: Arc::default(),
+            limits: Arc::default(),
+            ids: Arc::default(),
         })
     }
 
@@ -53,10 +69,65 @@ impl Chroma {
         self.client().await?.call(doing, call).await
     }
 
+    /// Runs a write in a task of its own: dropping the caller's future does not stop it half-way.
+    async fn carried_out<T: Send + 'static>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(stopped) if stopped.is_cancelled() => {
+                Err(self.error(ErrorKind::Cancelled, doing, "the program is ending").source(stopped))
+            }
+            Err(panicked) => Err(self
+                .error(ErrorKind::Backend, doing, "a bug in labtop stopped it half-way")
+                .source(panicked)),
+        }
+    }
+
+    /// What the server takes in one request, asked once. One that does not say takes what the settings say.
+    async fn limits(&self, doing: &str) -> Result<Limits> {
+        let limits = self.limits.get_or_try_init(|| async {
+            let said = match self.call(doing, Call::get("/api/v2/pre-flight-checks")).await {
+                Err(error) if error.is_transient() => return Err(error),
+                said => said.unwrap_or_default(),
+            };
+            let records = said.get("max_batch_size").and_then(Value::as_u64).filter(|records| *records > 0);
+            let records = records.and_then(|records| usize::try_from(records).ok());
+            let base64 = said.get("supports_base64_encoding").and_then(Value::as_bool);
+            Ok(Limits {
+                records: records.unwrap_or(usize::MAX).min(self.settings.batch_records),
+                base64: base64.unwrap_or(true),
+            })
+        });
+        limits.await.copied()
+    }
+
+    /// The path of our database.
+    fn database_path(&self) -> String {
+        let config::Chroma { tenant, database, .. } = &*self.settings;
+        format!("/api/v2/tenants/{}/databases/{}", segment(tenant), segment(database))
+    }
+
     /// The path of our database's collections.
     fn collections_path(&self) -> String {
-        let config::Chroma { tenant, database, .. } = &self.settings;
-        format!("/api/v2/tenants/{}/databases/{}/collections", segment(tenant), segment(database))
+        format!("{}/collections", self.database_path())
+    }
+
+    /// `Unavailable` where there is no such database: the server lists its collections as if it were empty.
+    async fn check_database(&self, doing: &str) -> Result<()> {
+        match self.call(doing, Call::get(&self.database_path())).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Err(self.no_database(doing).source(error)),
+            other => other.map(drop),
+        }
+    }
+
+    fn no_database(&self, doing: &str) -> StoreError {
+        let config::Chroma { tenant, database, .. } = &*self.settings;
+        let message = format!("Chroma has no database '{database}' in tenant '{tenant}'");
+        self.error(ErrorKind::Unavailable, doing, message)
+            .remedy("`labtop init` makes it; or set CHROMA_TENANT and CHROMA_DATABASE to one that is there.")
     }
 
     /// What the server knows of a collection; its id is remembered.

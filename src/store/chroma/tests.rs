@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use wiremock::matchers::{any, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::config;
+use crate::config::{self, ChromaAuth};
 use crate::domain::collection::{Record, RecordFilter, Space};
 use crate::domain::document::Metadata;
 use crate::store::collections::CollectionStore;
@@ -19,13 +19,7 @@ use super::Chroma;
 const COLLECTIONS: &str = "/api/v2/tenants/default_tenant/databases/default_database/collections";
 
 fn settings(url: &str) -> config::Chroma {
-    config::Chroma {
-        url: url.to_owned(),
-        tenant: "default_tenant".to_owned(),
-        database: "default_database".to_owned(),
-        token: SecretString::from(""),
-        timeout_ms: 2000,
-    }
+    config::Chroma { url: url.to_owned(), timeout_ms: 2000, ..config::Chroma::default() }
 }
 
 /// What a server that answers everything alike gets for a list of collections.
@@ -183,13 +177,225 @@ async fn the_token_is_sent_and_never_shown() {
     Mock::given(method("GET"))
         .and(header("x-chroma-token", "t0k3n"))
         .respond_with(list)
-        .expect(1)
+        .expect(2)
         .mount(&server)
         .await;
     let with_token = config::Chroma { token: SecretString::from("t0k3n"), ..settings(&server.uri()) };
     let chroma = Chroma::new(&with_token);
     chroma.list().await.unwrap();
     assert!(!format!("{chroma:?}").contains("t0k3n"));
+}
+
+fn key() -> SecretString {
+    SecretString::from("t0k3n")
+}
+
+/// What headers a request of these settings has.
+async fn sent(settings: impl FnOnce(config::Chroma) -> config::Chroma) -> wiremock::Request {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(json!([]))).mount(&server).await;
+    Chroma::new(&settings(super::tests::settings(&server.uri()))).list().await.unwrap();
+    server.received_requests().await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn the_token_goes_as_the_settings_say_and_a_proxy_gets_its_headers_and_path() {
+    let with = |auth| move |plain| config::Chroma { token: key(), auth, ..plain };
+    let request = sent(with(ChromaAuth::Bearer)).await;
+    assert_eq!(request.headers["authorization"], "Bearer t0k3n");
+    assert!(!request.headers.contains_key("x-chroma-token"));
+    let request = sent(with(ChromaAuth::Basic)).await;
+    assert_eq!(request.headers["authorization"], "Basic dDBrM24=");
+
+    let headers = [("X-Lab".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+    let shown = format!("{:?}", config::Chroma { headers, ..config::Chroma::default() });
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let headers = [("X-Lab".to_owned(), SecretString::from("s3cret"))].into_iter().collect();
+    let request = sent(|plain| {
+        let url = format!("{}/proxied/chroma/", plain.url);
+        config::Chroma { url, headers, ..plain }
+    })
+    .await;
+    assert_eq!(
+        (request.headers["x-lab"].to_str().unwrap(), request.url.path()),
+        ("s3cret", format!("/proxied/chroma{COLLECTIONS}").as_str())
+    );
+
+    let broken = [("X-Lab".to_owned(), SecretString::from("two\nlines"))].into_iter().collect();
+    let broken = config::Chroma { headers: broken, ..settings("http://127.0.0.1:1") };
+    let error = Chroma::new(&broken).list().await.unwrap_err();
+    assert!(error.kind == ErrorKind::Invalid && !format!("{error:?}").contains("two"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_redirection_is_told_and_the_token_does_not_follow_it() {
+    let elsewhere = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200)).expect(0).mount(&elsewhere).await;
+    let error = refusal(ResponseTemplate::new(302).insert_header("location", elsewhere.uri())).await;
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("sends us elsewhere: http://127.0.0.1"), "{error}");
+}
+
+#[tokio::test]
+async fn who_is_turned_away_comes_back_when_told() {
+    let server = MockServer::start().await;
+    let made = json!({ "id": "1", "name": "once" });
+    let busy = ResponseTemplate::new(429).insert_header("retry-after", "1");
+    Mock::given(any()).respond_with(busy).up_to_n_times(1).with_priority(1).mount(&server).await;
+    let unavailable = ResponseTemplate::new(503).insert_header("retry-after", "0");
+    Mock::given(any()).respond_with(unavailable).up_to_n_times(1).with_priority(2).mount(&server).await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(made))
+        .with_priority(3)
+        .mount(&server)
+        .await;
+    let begun = std::time::Instant::now();
+    // Making a collection is not done twice lightly; nobody did anything when we were turned away.
+    Chroma::new(&settings(&server.uri())).create("once", &Metadata::new(), Space::Cosine).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(server.received_requests().await.unwrap().len(), 3);
+
+    let server = MockServer::start().await;
+    let busy = ResponseTemplate::new(429).insert_header("retry-after", "60");
+    Mock::given(any()).respond_with(busy).expect(1).mount(&server).await;
+    let error = Chroma::new(&settings(&server.uri())).list().await.unwrap_err();
+    assert_eq!(error.remedy.as_deref(), Some("Try again in 60 s: it says so."));
+}
+
+#[tokio::test]
+async fn one_broken_collection_hides_no_other() {
+    let server = MockServer::start().await;
+    let known = |id: &str| json!({ "id": id, "name": format!("{id}_docs"), "dimension": 3 });
+    let all = json!([known("broken"), known("whole"), known("gone")]);
+    Mock::given(path(COLLECTIONS))
+        .respond_with(ResponseTemplate::new(200).set_body_json(all))
+        .mount(&server)
+        .await;
+    let counts = [
+        ("broken", ResponseTemplate::new(500).set_body_json(refused("InternalError", "no such segment"))),
+        ("gone", ResponseTemplate::new(404).set_body_json(refused("NotFoundError", "gone"))),
+        ("whole", ResponseTemplate::new(200).set_body_json(json!(7))),
+    ];
+    for (id, answer) in counts {
+        let count = format!("{COLLECTIONS}/{id}/count");
+        Mock::given(path(count)).respond_with(answer).mount(&server).await;
+    }
+    let list = Chroma::new(&settings(&server.uri())).list().await.unwrap();
+    let seen: Vec<_> =
+        list.iter().map(|one| (one.name.as_str(), one.records, one.problem.is_some())).collect();
+    assert_eq!(seen, [("broken_docs", 0, true), ("whole_docs", 7, false)]);
+    assert!(list[0].problem.as_ref().unwrap().contains("no such segment"));
+}
+
+#[tokio::test]
+async fn an_unknown_database_is_no_empty_one() {
+    let server = MockServer::start().await;
+    Mock::given(path(COLLECTIONS))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!([])))
+        .mount(&server)
+        .await;
+    let missing =
+        ResponseTemplate::new(404).set_body_json(refused("NotFoundError", "Database [x] not found"));
+    Mock::given(any()).respond_with(missing).with_priority(9).mount(&server).await;
+    let chroma = Chroma::new(&settings(&server.uri()));
+    let error = chroma.list().await.unwrap_err();
+    assert_eq!(error.message, "Chroma has no database 'default_database' in tenant 'default_tenant'");
+    assert!(error.remedy.unwrap().contains("labtop init"));
+}
+
+fn some(count: usize) -> Vec<Record> {
+    let record = |n: usize| Record {
+        id: n.to_string(),
+        document: None,
+        embedding: vec![1.0],
+        metadata: Metadata::new(),
+    };
+    (0..count).map(record).collect()
+}
+
+/// Sizes of the upserts that a server got.
+async fn upserts(server: &MockServer) -> Vec<usize> {
+    let requests = server.received_requests().await.unwrap();
+    let upserts = requests.iter().filter(|request| request.url.path().ends_with("/upsert"));
+    let ids = |request: &wiremock::Request| request.body_json::<serde_json::Value>().unwrap()["ids"].clone();
+    upserts.map(|request| ids(request).as_array().unwrap().len()).collect()
+}
+
+/// A server with one collection; `upsert` says what becomes of upserts.
+async fn keeper(most: usize) -> MockServer {
+    let server = MockServer::start().await;
+    let known = json!({ "id": "1", "name": "docs", "dimension": 1 });
+    let with = |body: serde_json::Value| ResponseTemplate::new(200).set_body_json(body);
+    Mock::given(path(format!("{COLLECTIONS}/docs"))).respond_with(with(known)).mount(&server).await;
+    Mock::given(path(format!("{COLLECTIONS}/1/get")))
+        .respond_with(with(json!({ "ids": [] })))
+        .mount(&server)
+        .await;
+    let limits = json!({ "max_batch_size": most, "supports_base64_encoding": most < 1000 });
+    Mock::given(path("/api/v2/pre-flight-checks")).respond_with(with(limits)).expect(1).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn what_the_server_says_it_takes_at_once_is_held_to() {
+    let server = keeper(300).await;
+    let taken = ResponseTemplate::new(200).set_body_json(json!({}));
+    Mock::given(path(format!("{COLLECTIONS}/1/upsert"))).respond_with(taken).mount(&server).await;
+    let chroma = Chroma::new(&settings(&server.uri()));
+    for _ in 0..2 {
+        assert_eq!(chroma.upsert("docs", &some(700)).await.unwrap(), 700);
+    }
+    assert_eq!(upserts(&server).await, [300, 300, 100, 300, 300, 100]);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_a_proxy_goes_in_halves() {
+    let server = keeper(5000).await;
+    let upsert = || Mock::given(path(format!("{COLLECTIONS}/1/upsert")));
+    let small = |request: &wiremock::Request| {
+        let body: serde_json::Value = request.body_json().unwrap();
+        assert_eq!(body["embeddings"][0], json!([1.0]), "no base64 where the server does not know it");
+        let small = body["ids"].as_array().unwrap().len() <= 30;
+        if small { ResponseTemplate::new(200) } else { ResponseTemplate::new(413) }
+    };
+    upsert().respond_with(small).mount(&server).await;
+    Chroma::new(&settings(&server.uri())).upsert("docs", &some(100)).await.unwrap();
+    assert_eq!(upserts(&server).await, [100, 50, 25, 25, 50, 25, 25]);
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_is_carried_out() {
+    let server = keeper(5000).await;
+    let slow = ResponseTemplate::new(200).set_body_json(json!({})).set_delay(Duration::from_millis(200));
+    Mock::given(path(format!("{COLLECTIONS}/1/upsert"))).respond_with(slow).mount(&server).await;
+    let chroma = Chroma::new(&config::Chroma { batch_records: 10, ..settings(&server.uri()) });
+    let records = some(30);
+    let write = chroma.upsert("docs", &records);
+    assert!(tokio::time::timeout(Duration::from_millis(50), write).await.is_err());
+    while upserts(&server).await.len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(upserts(&server).await, [10, 10, 10]);
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_is_hung_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let chroma = Chroma::new(&settings(&format!("http://{}", listener.local_addr().unwrap())));
+    let mut stream = {
+        let mut read = std::pin::pin!(chroma.list());
+        let mut stream = tokio::select! {
+            _ = &mut read => unreachable!("nobody answers"),
+            accepted = listener.accept() => accepted.unwrap().0,
+        };
+        let mut request = [0; 4096];
+        tokio::select! {
+            _ = &mut read => unreachable!("nobody answers"),
+            asked = stream.read(&mut request) => assert!(asked.unwrap() > 0),
+        }
+        stream
+    };
+    assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 0);
 }
 
 /// Prints how much goes through: `cargo test -- --ignored speed --nocapture`.

@@ -8,11 +8,8 @@ use crate::domain::collection::{Record, StoredRecord, check_records};
 use crate::domain::document::Metadata;
 use crate::store::{ErrorKind, Result};
 
-use super::wire;
-use super::{Chroma, Effort};
+use super::{Chroma, Effort, error, wire};
 
-/// Records in one request.
-const RECORDS: usize = 500;
 /// Bytes in one request; the server takes 40 MiB unless told otherwise.
 const BYTES: usize = 30 * 1024 * 1024;
 
@@ -23,22 +20,67 @@ impl Chroma {
         // Afresh, so that a collection made again with another dimension is noticed before anything is sent.
         let known = self.known(doing, name).await?;
         check_records(records, known.dimension)
-            .and_then(|()| records.iter().try_for_each(|record| reserved(&record.metadata)))
+            .and_then(|()| records.iter().try_for_each(kept_as_it_is))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
-        for lot in lots(records) {
-            let ids: Vec<String> = lot.iter().map(|record| record.id.clone()).collect();
-            let old = self.by_id(doing, name, &ids).await?;
-            self.on(doing, name, "upsert", &body(lot, &old), Effort::Heavy).await?;
+        if records.is_empty() {
+            return Ok(0);
+        }
+        let limits = self.limits(doing).await?;
+        let mut lots = lots(records, limits.records);
+        // The last is the next.
+        lots.reverse();
+        while let Some(lot) = lots.pop() {
+            let old = self.by_id(doing, name, lot).await?;
+            let body = body(lot, &old, limits.base64);
+            match self.on(doing, name, "upsert", &body, Effort::Heavy).await {
+                // A proxy may take much less than the server.
+                Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
+                    let (first, second) = lot.split_at(lot.len() / 2);
+                    lots.extend([second, first]);
+                }
+                other => drop(other?),
+            }
         }
         Ok(records.len() as u64)
     }
 
-    /// Documents and metadata of those of these ids that are there; at most [`RECORDS`] ids.
-    async fn by_id(&self, doing: &str, name: &str, ids: &[String]) -> Result<HashMap<String, StoredRecord>> {
-        let body = json!({ "ids": ids, "include": ["documents", "metadatas"] });
-        let answer = self.on(doing, name, "get", &body, Effort::Light).await?;
-        let records = wire::records(&answer).ok_or_else(|| self.unreadable(doing))?;
-        Ok(records.into_iter().map(|record| (record.id.clone(), record)).collect())
+    /// Documents and metadata of those of these records that are there already.
+    async fn by_id(
+        &self,
+        doing: &str,
+        name: &str,
+        records: &[Record],
+    ) -> Result<HashMap<String, StoredRecord>> {
+        let mut found = HashMap::new();
+        for some in records.chunks(self.page()) {
+            let ids: Vec<&str> = some.iter().map(|record| record.id.as_str()).collect();
+            let body = json!({ "ids": ids, "include": ["documents", "metadatas"] });
+            let answer = self.on(doing, name, "get", &body, Effort::Light).await?;
+            let records = wire::records(&answer).ok_or_else(|| self.unreadable(doing))?;
+            found.extend(records.into_iter().map(|record| (record.id.clone(), record)));
+        }
+        Ok(found)
+    }
+}
+
+/// What Chroma would keep as something else, and say nothing.
+fn kept_as_it_is(record: &Record) -> Result<(), String> {
+    reserved(&record.metadata)?;
+    exact(&record.metadata).map_err(|message| format!("record '{}': {message}", record.id))
+}
+
+/// Chroma turns whole numbers beyond 64 bits with a sign into floats.
+pub(super) fn exact(metadata: &Metadata) -> Result<(), String> {
+    let beyond = |value: &Value| value.is_u64() && !value.is_i64();
+    let found = metadata.iter().find(|(_, value)| match value {
+        Value::Array(items) => items.iter().any(beyond),
+        value => beyond(value),
+    });
+    match found {
+        Some((key, _)) => {
+            Err(format!("metadata `{key}`: Chroma keeps no whole number above {} exactly", i64::MAX))
+        }
+        None => Ok(()),
     }
 }
 
@@ -52,13 +94,13 @@ fn reserved(metadata: &Metadata) -> Result<(), String> {
 }
 
 /// Cuts records into lots that fit one request; a record that fits none goes alone.
-fn lots(records: &[Record]) -> Vec<&[Record]> {
+fn lots(records: &[Record], most: usize) -> Vec<&[Record]> {
     let mut lots = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
     for (place, record) in records.iter().enumerate() {
         let size = size(record);
-        if place > start && (place - start == RECORDS || bytes + size > BYTES) {
+        if place > start && (place - start == most || bytes + size > BYTES) {
             lots.push(&records[start..place]);
             (start, bytes) = (place, 0);
         }
@@ -88,7 +130,10 @@ fn size(record: &Record) -> usize {
 }
 
 /// One lot, with what has to go from the old records: a key is taken away by null, a document by an empty text.
-fn body(lot: &[Record], old: &HashMap<String, StoredRecord>) -> Value {
+fn body(lot: &[Record], old: &HashMap<String, StoredRecord>, base64: bool) -> Value {
+    let embedding = |record: &Record| {
+        if base64 { json!(wire::base64(&record.embedding)) } else { json!(record.embedding) }
+    };
     let metadata = |record: &Record| {
         let mut metadata = record.metadata.clone();
         if let Some(old) = old.get(&record.id) {
@@ -104,7 +149,7 @@ fn body(lot: &[Record], old: &HashMap<String, StoredRecord>) -> Value {
     };
     json!({
         "ids": lot.iter().map(|record| &record.id).collect::<Vec<_>>(),
-        "embeddings": lot.iter().map(|record| wire::base64(&record.embedding)).collect::<Vec<_>>(),
+        "embeddings": lot.iter().map(embedding).collect::<Vec<_>>(),
         "documents": lot.iter().map(document).collect::<Vec<_>>(),
         "metadatas": lot.iter().map(metadata).collect::<Vec<_>>(),
     })
@@ -121,11 +166,11 @@ mod tests {
     #[test]
     fn lots_are_bounded_by_count_and_by_bytes() {
         let many: Vec<Record> = (0..1201).map(|id| record(id, 2, None)).collect();
-        assert_eq!(lots(&many).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [500, 500, 201]);
+        assert_eq!(lots(&many, 500).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [500, 500, 201]);
         let long = "\n".repeat(BYTES / 12);
         let heavy: Vec<Record> = (0..3).map(|id| record(id, 2, Some(long.clone()))).collect();
-        assert_eq!(lots(&heavy).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [1, 1, 1]);
-        assert!(lots(&[]).is_empty());
+        assert_eq!(lots(&heavy, 500).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [1, 1, 1]);
+        assert!(lots(&[], 500).is_empty());
     }
 
     #[test]
@@ -138,7 +183,8 @@ mod tests {
         };
         let mut new = record(0, 1, None);
         new.metadata.insert("a".to_owned(), json!(3));
-        let body = body(&[new, record(1, 1, None)], &HashMap::from([("0".to_owned(), old)]));
+        let body = body(&[new, record(1, 1, None)], &HashMap::from([("0".to_owned(), old)]), false);
+        assert_eq!(body["embeddings"], json!([[0.5], [0.5]]));
         assert_eq!(body["metadatas"], json!([{"a": 3, "b": null}, null]));
         assert_eq!(body["documents"], json!(["", null]));
     }
@@ -147,5 +193,14 @@ mod tests {
     fn chromas_own_keys_are_refused() {
         let metadata = Metadata::from_iter([("chroma:document".to_owned(), json!(5))]);
         assert!(reserved(&metadata).unwrap_err().contains("chroma:document"));
+    }
+
+    #[test]
+    fn numbers_that_would_be_rounded_are_refused() {
+        let mut large = record(0, 1, None);
+        large.metadata.insert("n".to_owned(), json!(i64::MAX));
+        assert_eq!(kept_as_it_is(&large), Ok(()));
+        large.metadata.insert("ns".to_owned(), json!([1, u64::MAX]));
+        assert!(kept_as_it_is(&large).unwrap_err().starts_with("record '0': metadata `ns`"));
     }
 }

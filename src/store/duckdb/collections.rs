@@ -198,6 +198,7 @@ fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
         space,
         dimension: dimension.map(|dimension| dimension as usize),
         records: row.get(5)?,
+        problem: None,
     };
     Ok((row.get(0)?, collection))
 }

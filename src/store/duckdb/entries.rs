@@ -14,8 +14,8 @@ use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::error::from_duckdb;
 use super::experiments::list_of;
-use super::performance;
 use super::row::{self, micros};
+use super::{outbox, performance};
 
 const DOING: &str = "writing experiments";
 
@@ -38,6 +38,11 @@ pub fn commit(
         .collect();
     append(connection, &open).map_err(failed)?;
     let mut finished = finish(connection, &open).map_err(failed)?;
+    for documents in
+        open.iter().filter(|entry| entry.outcome.is_some()).filter_map(|entry| entry.documents.as_ref())
+    {
+        outbox::put(connection, path, DOING, documents)?;
+    }
     let rows: Vec<PerformanceRow> = finished.values().filter_map(PerformanceRow::of).collect();
     performance::put(connection, &rows, performance::EMBEDDED).map_err(failed)?;
     let answers = entries.iter().zip(refused).map(|(entry, refused)| match (refused, &entry.outcome) {

@@ -22,11 +22,12 @@ macro_rules! migration {
     };
 }
 
-static MIGRATIONS: [Migration; 5] = [
+static MIGRATIONS: [Migration; 6] = [
     migration!("0001_lab"),
     migration!("0002_analytics"),
     migration!("0003_search"),
     migration!("0004_workers"),
+    migration!("0005_deliveries"),
     migration!("0006_followed"),
 ];
 

@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::store::experiments::Entry;
+use crate::store::outbox::NewDelivery;
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::copy::{self, Value};
@@ -51,6 +52,9 @@ impl Pg {
         }
         let endings: Vec<&Entry> = open().filter(|entry| entry.outcome.is_some()).collect();
         let mut finished = self.finish_entries(doing, &transaction, &endings).await?;
+        let documents: Vec<&NewDelivery> =
+            endings.iter().filter_map(|entry| entry.documents.as_ref()).collect();
+        self.put_documents(doing, &transaction, &documents).await?;
         transaction.commit().await.map_err(told)?;
         let answers = entries.iter().zip(refused).map(|(entry, refused)| match (refused, &entry.outcome) {
             (Some(error), _) => Err(error),

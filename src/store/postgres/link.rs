@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio_postgres::types::{Kind, Oid, ToSql, Type};
@@ -41,26 +41,17 @@ impl Unnamed {
 
     /// The types of a statement's parameters, as the server has them.
     async fn types(&self, client: &Client, sql: &str) -> Result<Arc<[Type]>, Error> {
-        let known = self.known().get(sql).cloned();
-        if let Some(types) = known {
-            return Ok(types);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(types) = known().get(sql) {
+            return Ok(types.clone());
         }
         let types: Arc<[Type]> = ask_types(client, sql).await?.into();
-        self.remember(sql, types.clone());
-        Ok(types)
-    }
-
-    fn remember(&self, sql: &str, types: Arc<[Type]>) {
-        let mut known = self.known();
+        let mut known = known();
         if known.len() >= MOST_KNOWN {
             known.clear();
         }
-        known.insert(sql.to_owned(), types);
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<[Type]>>> {
-        // Held for moments and never across an await; a panic elsewhere leaves whole values behind.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        known.insert(sql.to_owned(), types.clone());
+        Ok(types)
     }
 }
 
@@ -274,17 +265,6 @@ impl Transaction<'_> {
         match &self.unnamed {
             Some(_) => Ok(Prepared::Unnamed(sql.to_owned())),
             None => Ok(Prepared::Named(self.inner.prepare_cached(sql).await?)),
-        }
-    }
-
-    /// With the types that the server cannot tell by itself.
-    pub(super) async fn prepare_typed_cached(&self, sql: &str, types: &[Type]) -> Result<Prepared, Error> {
-        match &self.unnamed {
-            Some(unnamed) => {
-                unnamed.remember(sql, types.into());
-                Ok(Prepared::Unnamed(sql.to_owned()))
-            }
-            None => Ok(Prepared::Named(self.inner.prepare_typed_cached(sql, types).await?)),
         }
     }
 

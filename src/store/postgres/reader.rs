@@ -64,9 +64,12 @@ impl Reader {
         let patience = self.pg.patience();
         // Dropped before the end, the connection is given up.
         self.in_transaction = true;
-        self.hold(true);
+        let own = self.client.as_mut().map_or(String::new(), |client| {
+            client.within = true;
+            client.settings()
+        });
+        let begin = format!("BEGIN READ ONLY{own}; {settings}");
         let client = self.begin(doing)?;
-        let begin = format!("BEGIN READ ONLY; {settings}{}", client.settings());
         let asked = async {
             let reading = statements.iter().map(|(sql, parameters)| client.query_typed(sql, parameters));
             // Sent in this order before the first answer is here. After an error, COMMIT rolls back.
@@ -79,7 +82,9 @@ impl Reader {
         };
         let answer = tokio::time::timeout(patience, asked).await;
         self.in_transaction = answer.is_err();
-        self.hold(self.in_transaction);
+        if let Some(client) = &mut self.client {
+            client.within = false;
+        }
         self.end(doing, answer)
     }
 
@@ -105,15 +110,20 @@ impl Reader {
     /// From here to [`Reader::look_away`] every read sees the same: what had been committed at the first of them.
     pub(super) async fn look(&mut self, doing: &str) -> Result<()> {
         self.in_transaction = true;
-        self.hold(true);
-        let settings = self.begin(doing)?.settings();
-        self.run(doing, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{settings}")).await
+        let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+        if let Some(client) = &mut self.client {
+            client.within = true;
+            begin.push_str(&client.settings());
+        }
+        self.run(doing, &begin).await
     }
 
     pub(super) async fn look_away(&mut self, doing: &str) -> Result<()> {
         self.run(doing, "ROLLBACK").await?;
         self.in_transaction = false;
-        self.hold(false);
+        if let Some(client) = &mut self.client {
+            client.within = false;
+        }
         Ok(())
     }
 
@@ -145,13 +155,6 @@ impl Reader {
         };
         let answer = tokio::time::timeout(patience, reading).await;
         self.end(doing, answer)
-    }
-
-    /// Tells the connection whether a transaction is open.
-    fn hold(&mut self, open: bool) {
-        if let Some(client) = &mut self.client {
-            client.within = open;
-        }
     }
 
     fn begin(&mut self, doing: &str) -> Result<&Connection> {

@@ -41,7 +41,7 @@ impl Part {
 }
 
 /// Append-only: one that has been released never changes.
-static EXPERIMENTS: [Migration; 6] = [
+static EXPERIMENTS: [Migration; 7] = [
     Migration {
         name: "0001_experiments",
         sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
@@ -61,6 +61,10 @@ static EXPERIMENTS: [Migration; 6] = [
     Migration {
         name: "0007_workers",
         sql: include_str!("../../../assets/migrations/postgres/0007_workers.sql"),
+    },
+    Migration {
+        name: "0008_deliveries",
+        sql: include_str!("../../../assets/migrations/postgres/0008_deliveries.sql"),
     },
     Migration {
         name: "0009_followers",

@@ -49,7 +49,7 @@ impl App {
             }
             Event::Health(health) => self.health.clone_from(health),
             Event::Experiment(_) | Event::Points { .. } | Event::Batch(_) | Event::Log(_) => {}
-            Event::Removed(_) | Event::Changed => {}
+            Event::Removed(_) | Event::Changed | Event::Outbox(_) => {}
         }
         self.with_tabs(|tabs, cx| {
             for tab in tabs {

@@ -91,8 +91,11 @@ pub fn fill(path: &Path, runs: usize) {
         records[1].document = None;
         collections.upsert("cosines", &records).await.unwrap();
         collections.upsert("squares", &[record("one", &[3.0; 5], json!({}))]).await.unwrap();
-        let waiting =
-            NewDelivery { collection: "later".to_owned(), records: vec![record("w", &[0.5], json!({}))] };
+        let waiting = NewDelivery {
+            collection: "later".to_owned(),
+            records: vec![record("w", &[0.5], json!({}))],
+            experiment: None,
+        };
         DuckOutbox::new(engine.clone()).put(&waiting).await.unwrap();
         engine.let_go().await;
     });

@@ -117,6 +117,7 @@ async fn many_are_written_together_and_each_is_answered(backends: &Backends) {
         attempt,
         points: points.to_vec(),
         outcome,
+        documents: None,
     };
     let done = completed(json!({ "accuracy": 0.9134, "odd": "it's" }));
     let answers = store

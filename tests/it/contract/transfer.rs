@@ -177,7 +177,11 @@ async fn deliveries_come_in_windows(backends: &Backends) {
     let store = backends.transfer();
     for id in ["a", "b", "c"] {
         let records = vec![record(id, &[0.5], json!({ "text": hostile() }))];
-        backends.outbox().put(&NewDelivery { collection: "things".to_owned(), records }).await.unwrap();
+        backends
+            .outbox()
+            .put(&NewDelivery { collection: "things".to_owned(), records, experiment: None })
+            .await
+            .unwrap();
     }
     let first = store.deliveries(i64::MIN, 2).await.unwrap();
     let rest = store.deliveries(first[1].id, 2).await.unwrap();

@@ -126,7 +126,7 @@ async fn points_of_another_program_reach_the_run_on_screen_soon() {
     for step in 0..CHANGES as i64 {
         let recorded_at = jiff::Timestamp::now();
         let points = vec![MetricPoint { name: "loss".to_owned(), step, value: 0.5, recorded_at }];
-        let entry = Entry { id: run.id, attempt: run.attempt, points, outcome: None };
+        let entry = Entry { id: run.id, attempt: run.attempt, points, outcome: None, documents: None };
         for told in pg.commit(&[entry]).await.unwrap() {
             told.unwrap();
         }

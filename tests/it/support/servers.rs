@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use labtop::config;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -76,13 +76,7 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
     let http = reqwest::Client::new();
     let request = http.post(&databases).header("content-type", "application/json").body(body);
     request.send().await.unwrap().error_for_status().unwrap();
-    let settings = config::Chroma {
-        url,
-        tenant: "default_tenant".to_owned(),
-        database: name.clone(),
-        token: SecretString::from(""),
-        timeout_ms: 10_000,
-    };
+    let settings = config::Chroma { url, database: name.clone(), ..config::Chroma::default() };
     let database = Database::new(move || async move {
         let http = reqwest::Client::new();
         // Chroma fails with "database is locked" while other tests write.
@@ -99,10 +93,10 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
 
 /// A connection of somebody else's, for plain SQL; it ends when it is dropped.
 pub async fn plainly(settings: &config::Postgres) -> tokio_postgres::Client {
-    let config::Postgres { host, port, database, user, password, .. } = settings;
-    let mut config = tokio_postgres::Config::new();
-    config.host(host).port(*port).dbname(database).user(user).password(password.expose_secret());
-    let (client, connection) = config.connect(NoTls).await.unwrap();
+    let mut server = tokio_postgres::Config::new();
+    server.host(&settings.host).port(settings.port).dbname(&settings.database).user(&settings.user);
+    server.password(settings.password.expose_secret());
+    let (client, connection) = server.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }

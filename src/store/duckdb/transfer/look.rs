@@ -11,6 +11,7 @@ use crate::store::outbox::Delivery;
 use crate::store::transfer::{Identity, Sizes, Which, WholeRun};
 
 use super::super::experiments::list_of;
+use super::super::outbox::{self, DELIVERY};
 use super::super::row;
 
 pub fn sizes(connection: &Connection) -> duckdb::Result<Sizes> {
@@ -120,19 +121,9 @@ fn points_of(
 
 pub fn deliveries(connection: &Connection, after: i64, limit: u64) -> duckdb::Result<Vec<Delivery>> {
     let mut statement = connection.prepare(&format!(
-        "SELECT id, collection, records::VARCHAR, tries, last_error, epoch_us(created_at)
-         FROM ml_schema.outbox WHERE id > ? ORDER BY id LIMIT {}",
+        "SELECT {DELIVERY} FROM ml_schema.outbox WHERE id > ? ORDER BY id LIMIT {}",
         i64::try_from(limit).unwrap_or(i64::MAX)
     ))?;
-    let rows = statement.query_map([after], |row| {
-        Ok(Delivery {
-            id: row.get(0)?,
-            collection: row.get(1)?,
-            records: row::json(row, 2)?,
-            tries: row.get(3)?,
-            last_error: row.get(4)?,
-            created_at: row::time(row, 5)?.unwrap_or(Timestamp::UNIX_EPOCH),
-        })
-    })?;
+    let rows = statement.query_map([after], outbox::delivery)?;
     rows.collect()
 }

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 
 use crate::domain::batch::{Batch, BatchId};
-use crate::domain::collection::Record;
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::metric::MetricPoint;
 use crate::store::Result;
 use crate::store::outbox::Delivery;
 use crate::store::transfer::{Identity, Sizes, Which, WholeRun};
 
+use super::super::outbox::DELIVERY;
 use super::super::queue::counted;
 use super::super::reader::Reader;
 use super::super::rows::EXPERIMENT;
@@ -132,21 +131,9 @@ impl Pg {
         after: i64,
         limit: u64,
     ) -> Result<Vec<Delivery>> {
-        let sql = "SELECT id, collection, records, tries, last_error, created_at FROM ml_schema.outbox \
-                   WHERE id > $1 ORDER BY id LIMIT $2";
-        let rows = reader.rows(DOING, sql, &[&after, &whole(limit)]).await?;
-        let delivery = |row| {
-            let Json(records): Json<Vec<Record>> = self.value(DOING, row, 2)?;
-            Ok(Delivery {
-                id: self.value(DOING, row, 0)?,
-                collection: self.value(DOING, row, 1)?,
-                records,
-                tries: self.value(DOING, row, 3)?,
-                last_error: self.value(DOING, row, 4)?,
-                created_at: self.value(DOING, row, 5)?,
-            })
-        };
-        rows.iter().map(delivery).collect()
+        let sql = format!("SELECT {DELIVERY} FROM ml_schema.outbox WHERE id > $1 ORDER BY id LIMIT $2");
+        let rows = reader.rows(DOING, &sql, &[&after, &whole(limit)]).await?;
+        rows.iter().map(|row| self.delivery(DOING, row)).collect()
     }
 }
 

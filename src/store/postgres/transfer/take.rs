@@ -46,9 +46,6 @@ const COLUMNS: [(&str, Type); 26] = [
     ("error", Type::TEXT),
 ];
 
-const BATCH: [Type; 7] =
-    [Type::BOOL, Type::INT8, Type::UUID, Type::TEXT, Type::JSONB, Type::INT4, Type::TIMESTAMPTZ];
-
 /// The sequence of a table's ids: a table that was there before ours may have its usual name.
 fn ids_of(table: &str) -> String {
     format!("pg_get_serial_sequence('ml_schema.{table}', 'id')::regclass")
@@ -112,14 +109,14 @@ impl Pg {
             // An id that is asked for and not free is made anew, as one that is not asked for.
             let sql = format!(
                 "INSERT INTO ml_schema.batches (id, key, name, spec, parallel, created_at) \
-                 SELECT CASE WHEN $1 AND NOT EXISTS (SELECT FROM ml_schema.batches WHERE id = $2) THEN $2 \
-                             ELSE nextval({}) END, $3, $4, $5, $6, $7 \
+                 SELECT CASE WHEN $1::bool AND NOT EXISTS (SELECT FROM ml_schema.batches WHERE id = $2) THEN $2::bigint \
+                             ELSE nextval({}) END, $3::uuid, $4::text, $5::jsonb, $6::int, $7::timestamptz \
                  WHERE NOT EXISTS (SELECT FROM ml_schema.batches WHERE key = $3)",
                 ids_of("batches")
             );
             let (name, spec) = (json::text(&batch.name), json::object(&batch.spec));
             let parallel = i32::try_from(batch.parallel).unwrap_or(i32::MAX).max(1);
-            let statement = transaction.prepare_typed_cached(&sql, &BATCH).await.map_err(told)?;
+            let statement = transaction.prepare_cached(&sql).await.map_err(told)?;
             taken += transaction
                 .execute(
                     &statement,

@@ -6,6 +6,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use crate::domain::outbox::OutboxState;
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Look, Tone};
 use crate::tui::jobs::Jobs;
@@ -48,6 +49,7 @@ pub struct Activity {
     health: Vec<RoleHealth>,
     role: Cursor,
     latencies: Latencies,
+    outbox: OutboxState,
     log: VecDeque<LogLine>,
     line: Cursor,
     focus: Focus,
@@ -128,6 +130,7 @@ impl Tab for Activity {
                 self.latencies.add(health);
                 self.health.clone_from(health);
             }
+            Event::Outbox(state) => self.outbox.clone_from(state),
             Event::Log(line) => {
                 if self.log.len() >= LOG_LINES {
                     self.log.pop_front();

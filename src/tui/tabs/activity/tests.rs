@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use crate::domain::outbox::OutboxState;
 use crate::domain::worker::{Doing, Kind, State, Worker};
 use crate::tui::context::Effect;
 use crate::tui::testing::data::{Data, at};
@@ -155,4 +156,16 @@ fn the_log_follows_its_end_until_it_is_scrolled() {
     assert!(!stage.screen().contains("line 100"), "{}", stage.screen());
     stage.press("G").hear(Event::Log(line(101)));
     assert!(stage.screen().contains("line 101"));
+}
+
+#[test]
+fn what_waits_in_the_outbox_is_told() {
+    let mut stage = busy(160, 45);
+    assert!(!stage.screen().contains("outbox"));
+    let oldest = Some(stage.now - SignedDuration::from_secs(200));
+    let last_error = Some("connection refused".to_owned());
+    stage.hear(Event::Outbox(OutboxState { waiting: 12, refused: 1, oldest, last_error }));
+    let screen = stage.screen();
+    assert!(screen.contains("outbox: 12 wait, 1 refused"), "{screen}");
+    assert!(screen.contains("the oldest for 3:20: connection refused"), "{screen}");
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 
+use crate::domain::outbox::OutboxState;
 use crate::domain::text::one_line;
 use crate::tui::context::Look;
 use crate::tui::jobs::{Job, clock, per_time};
@@ -126,7 +128,8 @@ impl Activity {
     fn draw_health(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         let theme = look.theme;
         let focused = self.focus == Focus::Health;
-        let inside = Pane::new("Health").focused(focused).draw(area, frame.buffer_mut(), look);
+        let pane = Pane::new("Health").focused(focused).note(waiting(&self.outbox), theme.warn);
+        let inside = pane.draw(area, frame.buffer_mut(), look);
         let table = Table {
             columns: vec![
                 Column::new("role").width(11, 12),
@@ -148,6 +151,9 @@ impl Activity {
         if let Some(role) = self.health.get(self.role.selected) {
             let mut prose = Prose::default();
             prose.push(&one_line(&about(role), LONGEST), theme.dim);
+            if !self.outbox.is_empty() {
+                prose.push(&one_line(&about_outbox(&self.outbox, look.now), LONGEST), theme.warn);
+            }
             prose.draw(below, frame.buffer_mut());
         }
     }
@@ -254,6 +260,27 @@ fn state_of(role: &RoleHealth, look: &Look<'_>) -> (String, ratatui::style::Styl
             (format!("✗ down {} · next try {wait}s", clock(down)), theme.bad)
         }
     }
+}
+
+/// "outbox: 12 wait, 1 refused"; empty when it is.
+fn waiting(outbox: &OutboxState) -> String {
+    let counts = [(outbox.waiting, "wait"), (outbox.refused, "refused")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { String::new() } else { format!("outbox: {}", counts.join(", ")) }
+}
+
+/// Since when, and what went wrong last.
+fn about_outbox(outbox: &OutboxState, now: Timestamp) -> String {
+    let mut text = waiting(outbox);
+    if let Some(oldest) = outbox.oldest {
+        let age = Duration::try_from(now.duration_since(oldest)).unwrap_or_default();
+        text.push_str(&format!(", the oldest for {}", clock(age)));
+    }
+    if let Some(why) = &outbox.last_error {
+        text.push_str(&format!(": {why}"));
+    }
+    text
 }
 
 /// Where it is, or why it is down and what to do.

@@ -27,6 +27,7 @@ fn collection(name: &str, records: u64) -> Collection {
         space: Space::Cosine,
         dimension: (records > 0).then_some(384),
         records,
+        problem: None,
     }
 }
 

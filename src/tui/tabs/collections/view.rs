@@ -11,6 +11,7 @@ use crate::domain::collection::{Collection, StoredRecord};
 use crate::domain::document::Metadata;
 use crate::domain::text::first_characters;
 use crate::tui::context::Look;
+use crate::tui::theme::Theme;
 use crate::tui::widgets::number::{self, counted};
 use crate::tui::widgets::pane::{Pane, put};
 use crate::tui::widgets::prose::Prose;
@@ -106,19 +107,22 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
             ];
             let table = Table { columns, total, cursor: tab.cursor, focused, ..Table::default() };
             table.draw(inside, buffer, theme, |index| {
-                let row = list.get(index).map(name_row)?;
+                let row = list.get(index).map(|collection| name_row(collection, theme))?;
                 Some(if stale { Row { style: theme.dim, ..row } } else { row })
             });
         }
     }
 }
 
-fn name_row(collection: &Collection) -> Row {
+fn name_row(collection: &Collection, theme: &Theme) -> Row {
     let dimension =
         collection.dimension.map_or(number::NOTHING.to_owned(), |size| number::count(size as u64));
     Row::new([
         Cell::new(collection.name.as_str()),
-        Cell::new(number::count(collection.records)),
+        match &collection.problem {
+            Some(_) => Cell::styled("broken", theme.bad),
+            None => Cell::new(number::count(collection.records)),
+        },
         Cell::new(dimension),
         Cell::new(collection.space.as_str()),
     ])

@@ -270,7 +270,8 @@ impl Tab for Experiments {
             Event::Done { ticket, result } => self.note_saved(*ticket, result.is_ok(), cx),
             Event::Batch(batch) => self.hear_batch(batch, cx),
             Event::Removed(ids) => self.marks.forget(ids),
-            Event::Answer { .. } | Event::Job(_) | Event::Health(_) | Event::Changed => {}
+            Event::Answer { .. } | Event::Job(_) | Event::Changed => {}
+            Event::Health(_) | Event::Outbox(_) => {}
         }
     }
 

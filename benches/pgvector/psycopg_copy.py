@@ -1,6 +1,6 @@
 """What psycopg 3's binary COPY takes for the same vectors: one number, in seconds, from the first row to the commit.
 
-    copy.py VECTORS COUNT DIMENSION
+    psycopg_copy.py VECTORS COUNT DIMENSION
 
 VECTORS holds COUNT x DIMENSION little-endian float32. The table has labtop's columns, partitions, primary key, storage and check,
 and none of its triggers. DATABASE_URL says where. `setup` installs what this needs.
