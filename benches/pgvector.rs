@@ -26,8 +26,6 @@ use labtop::store::postgres::Pg;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
-use secrecy::SecretString;
-use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +41,7 @@ async fn main() -> Result<(), Failure> {
     let pairs = std::env::var("LABTOP_BENCH_RUNS").map_or(Ok(5), |text| text.parse::<usize>())?;
     let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL must name a PostgreSQL server")?;
     let server = Config::from_str(&url)?;
-    let settings = settings(&server, "labtop_bench_pgvector")?;
+    let settings = settings("labtop_bench_pgvector")?;
     let admin = connect(&server).await?;
     let name = &settings.database;
     admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
@@ -291,20 +289,14 @@ fn config_of(settings: &config::Postgres) -> Config {
     config
 }
 
-fn settings(server: &Config, database: &str) -> Result<config::Postgres, Failure> {
-    let Some(Host::Tcp(host)) = server.get_hosts().first() else {
-        return Err("DATABASE_URL names no host".into());
-    };
+fn settings(database: &str) -> Result<config::Postgres, Failure> {
+    let known = config::Postgres::from_url(&std::env::var("DATABASE_URL")?)?;
+    let database = database.to_owned();
     Ok(config::Postgres {
-        host: host.clone(),
-        port: server.get_ports().first().copied().unwrap_or(5432),
-        database: database.to_owned(),
-        user: server.get_user().ok_or("DATABASE_URL names no user")?.to_owned(),
-        password: SecretString::from(String::from_utf8(server.get_password().unwrap_or_default().to_vec())?),
+        database,
         pool_size: 4,
-        connect_timeout_ms: 5000,
         statement_timeout_ms: 60_000,
-        ef_search: 100,
         index_memory_mb: 1024,
+        ..known
     })
 }

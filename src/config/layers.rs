@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use figment::providers::Format;
 use figment::value::{Dict, Map as FigmentMap, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::de::DeserializeOwned;
 
 use super::environment::{self, Variables};
 use super::{ConfigError, Settings};
@@ -103,13 +102,10 @@ pub(super) fn stack(flags: &Flags, places: &Places, variables: &Variables) -> Re
     Ok(Stack { figment, known })
 }
 
-/// One section of the built-in defaults with these layers over it.
-pub(super) fn section<T: DeserializeOwned>(name: &str, layers: &[Layer]) -> Result<T, ConfigError> {
-    let mut figment = Figment::new().merge(Layer::parse("the built-in defaults", DEFAULTS)?);
-    for layer in layers {
-        figment = figment.merge(layer.clone());
-    }
-    figment.extract_inner(name).map_err(|error| ConfigError(describe(error)))
+/// The built-in defaults with one layer over them.
+pub(super) fn defaults_under(layer: Layer) -> Result<Settings, ConfigError> {
+    let figment = Figment::new().merge(Layer::parse("the built-in defaults", DEFAULTS)?).merge(layer);
+    figment.extract().map_err(|error| ConfigError(describe(error)))
 }
 
 /// One source of settings with the name that errors give it.
@@ -174,7 +170,7 @@ impl Format for Toml {
     type Error = toml::de::Error;
     const NAME: &'static str = "TOML";
 
-    fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+    fn from_str<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
         toml::from_str(text)
     }
 }

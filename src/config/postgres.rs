@@ -89,7 +89,7 @@ pub enum Pooler {
 impl Postgres {
     /// The defaults with what `DATABASE_URL` would say laid over them.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        layers::section("postgres", &[database_url::layer(url)?])
+        Ok(layers::defaults_under(database_url::layer(url)?)?.postgres)
     }
 
     /// Whether `host` is the folder of a Unix socket.

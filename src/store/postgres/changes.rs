@@ -132,7 +132,9 @@ impl PgChanges {
         self.pg.within(doing, calling).await?;
         drop(other);
         let is_heard = matches!(tokio::time::timeout(ECHO, echoes.recv()).await, Ok(Some(())));
-        self.pg.within(doing, client.batch_execute(&format!("UNLISTEN {echo}"))).await?;
+        // The first part changes nothing; it is what the server shows of an idle listener.
+        let rest = format!("LISTEN {CHANNEL}; UNLISTEN {echo}");
+        self.pg.within(doing, client.batch_execute(&rest)).await?;
         Ok(is_heard.then_some(Listener { _client: client, changes }))
     }
 
