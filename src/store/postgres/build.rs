@@ -14,6 +14,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Pooler;
 use crate::domain::document::Distance;
 use crate::domain::index::{BuildProgress, Index, IndexKind, IndexState, NewIndex, Over};
 use crate::store::documents::DocumentIndexes;
@@ -65,6 +66,7 @@ impl Pg {
     ) -> Result<Index> {
         let doing = "building the index";
         self.may_write(doing)?;
+        self.own_session(doing)?;
         new.over.check().map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         let order = self.look_into(doing, new, told).await?;
         let name = order.name.clone();
@@ -106,6 +108,16 @@ impl Pg {
         made.ok_or_else(|| {
             self.error(ErrorKind::Conflict, doing, "somebody else dropped it right afterwards")
         })
+    }
+
+    /// Neither building nor dropping without keeping others from the table can be done within a transaction.
+    pub(super) fn own_session(&self, doing: &str) -> Result<()> {
+        if self.shared.settings.pooler == Pooler::None {
+            return Ok(());
+        }
+        let message = "it needs a session of its own, which a pooler of transactions does not give";
+        let remedy = "For this one command set LABTOP__POSTGRES__POOLER=none, and PGHOST and PGPORT to the server itself.";
+        Err(self.error(ErrorKind::Invalid, doing, message).remedy(remedy))
     }
 
     /// Everything that can be said before anything is done.

@@ -56,6 +56,7 @@ impl DocumentIndexes for Pg {
 
     async fn remove(&self, name: &str) -> Result<()> {
         let doing = "dropping the index";
+        self.own_session(doing)?;
         let client = self.writer(Part::Documents, doing).await?;
         let known = DocumentIndexes::list(self).await?;
         let Some(index) = known.iter().find(|index| index.name == name) else {

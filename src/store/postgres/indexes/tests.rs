@@ -292,6 +292,25 @@ fn a_broken_index_is_told_and_replaced() {
 }
 
 #[test]
+fn behind_a_pooler_of_transactions_searches_use_indexes_and_builds_say_what_they_need() {
+    on_server(|settings| async move {
+        let pg = Pg::new(&settings);
+        store_many(&pg, 50).await;
+        let built = build(&pg, &over(Distance::Cosine)).await.unwrap();
+        let pooled = Pg::new(&config::Postgres { pooler: config::Pooler::Transaction, ..settings.clone() });
+        assert_eq!(pooled.nearest(&query(5)).await.unwrap().scan, Scan::Index { ef_search: 100 });
+        store_many(&pooled, 60).await;
+        for error in [
+            build(&pooled, &over(Distance::L2)).await.unwrap_err(),
+            DocumentIndexes::remove(&*pooled, &built.name).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind, ErrorKind::Invalid);
+            assert!(error.remedy.unwrap().contains("LABTOP__POSTGRES__POOLER=none"));
+        }
+    });
+}
+
+#[test]
 fn documents_of_plain_sql_get_their_index_too() {
     on_server(|settings| async move {
         let pg = Pg::new(&settings);
