@@ -59,16 +59,16 @@ static EXPERIMENTS: [Migration; 7] = [
         sql: include_str!("../../../assets/migrations/postgres/0005_orders.sql"),
     },
     Migration {
-        name: "0007_workers",
-        sql: include_str!("../../../assets/migrations/postgres/0007_workers.sql"),
+        name: "0006_workers",
+        sql: include_str!("../../../assets/migrations/postgres/0006_workers.sql"),
     },
     Migration {
-        name: "0008_deliveries",
-        sql: include_str!("../../../assets/migrations/postgres/0008_deliveries.sql"),
+        name: "0007_deliveries",
+        sql: include_str!("../../../assets/migrations/postgres/0007_deliveries.sql"),
     },
     Migration {
-        name: "0009_followers",
-        sql: include_str!("../../../assets/migrations/postgres/0009_followers.sql"),
+        name: "0008_followers",
+        sql: include_str!("../../../assets/migrations/postgres/0008_followers.sql"),
     },
 ];
 
