@@ -67,6 +67,7 @@ impl Drop for PgBouncer {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "who reads the output of tests is told what was not tested")]
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let found =
