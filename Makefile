@@ -39,9 +39,11 @@ soak:
 	@assets/scripts/fetch-duckdb
 	@LABTOP_SOAK=$${LABTOP_SOAK:-1000000} exec $(SERVICES) run cargo test --test it soak -- --nocapture --test-threads 1
 
+# On throw-away servers, which keep nothing on the disk: figures of durable servers want servers of one's own.
 bench:
 	@assets/scripts/fetch-duckdb
-	cargo bench
+	@benches/setup
+	@$(SERVICES) run cargo bench
 
 lint:
 	cargo fmt --check

@@ -1,7 +1,7 @@
 //! What labtop makes of pgvector: storing 10,000 embeddings of 1,536 dimensions beside psycopg 3's binary COPY, and the nearest 10
 //! along an HNSW index beside the same statement in psql, with its recall.
 //!
-//! Needs `DATABASE_URL`, psql, and what `benches/pgvector/setup` installs; makes a database of its own there, and drops it. `PYTHON`
+//! Needs `DATABASE_URL`, psql, and what `benches/setup` installs; makes a database of its own there, and drops it. `PYTHON`
 //! and `PSQL` name other programs, `LABTOP_BENCH_RUNS` how many pairs of runs (5).
 //!
 //! The vectors are clustered as those of texts are: 1,000 topics, 48 directions that all share, and noise; the nearest neighbour of
@@ -200,7 +200,7 @@ fn psycopg(file: &Path, url: &str) -> Result<f64, Failure> {
         .output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{said}benches/pgvector/setup installs what psycopg_copy.py needs").into());
+        return Err(format!("{said}benches/setup installs what psycopg_copy.py needs").into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }

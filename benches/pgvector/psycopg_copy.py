@@ -3,7 +3,7 @@
     psycopg_copy.py VECTORS COUNT DIMENSION
 
 VECTORS holds COUNT x DIMENSION little-endian float32. The table has labtop's columns, partitions, primary key, storage and check,
-and none of its triggers. DATABASE_URL says where. `setup` installs what this needs.
+and none of its triggers. DATABASE_URL says where. `benches/setup` installs what this needs.
 """
 
 import hashlib

@@ -70,12 +70,6 @@ impl Pg {
         new.over.check().map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         let order = self.look_into(doing, new, told).await?;
         let name = order.name.clone();
-        if self.shared.unnamed.is_some() {
-            let message = "an index is built in a session of its own, and the pooler gives none";
-            return Err(self.error(ErrorKind::Invalid, doing, message).remedy(
-                "Build it over a direct connection: the server's own PGHOST and PGPORT, and postgres.pooler = none.",
-            ));
-        }
         let client = self.writer(Part::Documents, doing).await?.take();
         let asked = client.query_typed("SELECT pg_backend_pid()", &[]);
         let answer = self.within(doing, asked).await?;

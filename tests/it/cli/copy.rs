@@ -83,8 +83,9 @@ pub fn fill(path: &Path, runs: usize) {
             let metadata = object(json!({ "text": hostile(), "whole": 1, "part": 0.5, "yes": true }));
             collections.create(name, &metadata, space).await.unwrap();
         }
-        let every_kind = json!({ "experiment_id": 12, "text": hostile(), "whole": 7, "part": 2.5, "no": false,
-                                 "texts": ["a", "b"], "numbers": [1, 2], "parts": [0.5], "bools": [true] });
+        // No lists: Chroma 1.5.9 leaves those of deleted records to whatever record of another test comes in their place.
+        let every_kind =
+            json!({ "experiment_id": 12, "text": hostile(), "whole": 7, "part": 2.5, "no": false });
         let mut records =
             vec![record(&format!("{}/note", finished[1].experiment.key), &[0.6, 0.8], every_kind)];
         records.extend((0..700).map(|id| record(&format!("r{id}"), &[1.0, 0.001], json!({ "n": id }))));

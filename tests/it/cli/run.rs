@@ -20,9 +20,9 @@ fn the_log_goes_to_a_file_as_well_where_one_is_named() {
     assert!(logged("labtop.log").status.success());
     let log = std::fs::read_to_string(lab.folder.path().join("labtop.log")).unwrap();
     assert!(log.contains("had the file for"), "{log}");
-    let refused = logged("no/such/folder");
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("LABTOP_LOG_FILE: no/such/folder"));
+    let refused = logged("labtop.log/inside");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("LABTOP_LOG_FILE: labtop.log/inside"));
 }
 
 #[test]

@@ -154,10 +154,11 @@ impl Activity {
         });
         if let Some(role) = self.health.get(self.role.selected) {
             let mut prose = Prose::default();
-            prose.push(&one_line(&self.about(role, look), LONGEST), theme.dim);
+            // Before the selected role: it is what somebody may have to see to.
             if !self.outbox.is_empty() {
                 prose.push(&one_line(&about_outbox(&self.outbox, look.now), LONGEST), theme.warn);
             }
+            prose.push(&one_line(&self.about(role, look), LONGEST), theme.dim);
             prose.draw(below, frame.buffer_mut());
         }
     }
