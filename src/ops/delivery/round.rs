@@ -53,6 +53,8 @@ pub(super) async fn go_round(
     let mut tasks: FuturesUnordered<Task> = FuturesUnordered::new();
     // Collections that failed by themselves are not taken up again at once.
     let mut stuck: Vec<String> = Vec::new();
+    // Those that are being delivered to.
+    let mut busy: Vec<String> = Vec::new();
     let mut lost = None;
     let mut look = true;
     // Something was put into the outbox since.
@@ -60,8 +62,14 @@ pub(super) async fn go_round(
     let mut looked = Instant::now();
     loop {
         if look && round.down.is_none() && lost.is_none() && tasks.len() < AT_ONCE {
-            match claim(lab, AT_ONCE - tasks.len(), &stuck, &tell, &mut round).await {
-                Ok(begun) => tasks.extend(begun),
+            let except = [stuck.as_slice(), &busy].concat();
+            match claim(lab, AT_ONCE - tasks.len(), &except, &tell, &mut round).await {
+                Ok(begun) => {
+                    for (collection, task) in begun {
+                        busy.push(collection);
+                        tasks.push(task);
+                    }
+                }
                 Err(error) => lost = Some(error),
             }
             looked = Instant::now();
@@ -76,11 +84,16 @@ pub(super) async fn go_round(
             biased;
             Some(step) = steps.recv() => round.step(lab, watcher, step),
             Some(ended) = tasks.next() => match ended {
-                Ok((_, End::Done)) => look = true,
-                Ok((collection, End::Stuck)) => stuck.push(collection),
-                Ok((_, End::Down(error))) => round.down = Some(error.message),
-                Ok((_, End::Lost(error))) => lost = Some(error),
-                // The claim runs out by itself.
+                Ok((collection, end)) => {
+                    busy.retain(|other| *other != collection);
+                    match end {
+                        End::Done => look = true,
+                        End::Stuck => stuck.push(collection),
+                        End::Down(error) => round.down = Some(error.message),
+                        End::Lost(error) => lost = Some(error),
+                    }
+                }
+                // The next round takes it up again.
                 Err(broken) => tracing::error!("a delivery broke off: {broken}"),
             },
             // An error would say that the courier is gone, and it is ours.
@@ -107,7 +120,7 @@ async fn claim(
     except: &[String],
     tell: &mpsc::Sender<Step>,
     round: &mut Round,
-) -> Result<Vec<Task>, StoreError> {
+) -> Result<Vec<(String, Task)>, StoreError> {
     let holder = lab.courier.holder(&lab.place_of_work().worker);
     let mut claims = lab.outbox.claim(&holder, LEASE, most, except).await?;
     let mut freed = false;
@@ -133,10 +146,11 @@ async fn claim(
             holder: holder.clone(),
             tell: tell.clone(),
         };
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let end = errand.run().await;
             (errand.collection, end)
-        })
+        });
+        (collection, task)
     };
     Ok(claims.taken.into_iter().map(begin).collect())
 }

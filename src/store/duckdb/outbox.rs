@@ -214,11 +214,8 @@ fn claim(
     for (collection, held_by) in waiting {
         match held_by {
             Some(other) if other != holder => claims.held.push((collection, other)),
-            Some(_) => {}
-            None if claims.taken.len() < most && !except.contains(&collection) => {
-                claims.taken.push(collection)
-            }
-            None => {}
+            _ if claims.taken.len() < most && !except.contains(&collection) => claims.taken.push(collection),
+            _ => {}
         }
     }
     let until = micros(now + lease);
