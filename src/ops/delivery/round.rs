@@ -121,12 +121,15 @@ async fn claim(
     tell: &mpsc::Sender<Step>,
     round: &mut Round,
 ) -> Result<Vec<(String, Task)>, StoreError> {
-    let holder = lab.courier.holder(&lab.place_of_work().worker);
+    let own = &lab.place_of_work().worker;
+    let holder = lab.courier.holder(own);
     let mut claims = lab.outbox.claim(&holder, LEASE, most, except).await?;
     let mut freed = false;
     for (collection, other) in &claims.held {
         let worker = other.split('#').next().unwrap_or_default();
-        if lab.presence.life(worker) == Life::Dead {
+        // One of this process that nobody works under: its answer was lost, or it could not be given back.
+        let forgotten = worker == own && !except.contains(collection);
+        if forgotten || lab.presence.life(worker) == Life::Dead {
             lab.outbox.release(collection, other).await?;
             freed = true;
         }
