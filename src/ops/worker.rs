@@ -1,7 +1,7 @@
 //! The worker: takes what is queued, of any batch, and takes up what dead workers left.
 //!
 //! Trials that a dead worker had in hand are queued again by every worker that lives, without anybody's help, until they
-//! were tried [`TRIES`] times: one that takes its process down with it would do so for ever. After that `batch resume`
+//! were tried three times: one that takes its process down with it would do so for ever. After that `batch resume`
 //! tries it again.
 
 #[cfg(test)]
