@@ -1,3 +1,5 @@
+//! The nearest rows of small matrices, worked out by hand.
+
 use super::*;
 
 fn ids(names: &[&str]) -> Keys {
