@@ -16,6 +16,24 @@ impl Migration {
     }
 }
 
+/// The migration of that name of a backend, with its text.
+macro_rules! migration {
+    ($backend:literal, $name:literal) => {
+        Migration {
+            name: $name,
+            sql: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/assets/migrations/",
+                $backend,
+                "/",
+                $name,
+                ".sql"
+            )),
+        }
+    };
+}
+pub(super) use migration;
+
 /// What a database needs, given what was applied to it.
 #[derive(Debug)]
 pub enum Plan {

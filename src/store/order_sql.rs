@@ -129,6 +129,11 @@ impl Order {
         format!("k.failed {failed}, k.value {value}")
     }
 
+    /// An ORDER BY list for rows that differ in nothing but their id; see [`Order::list`].
+    pub fn list_of_equals(backwards: bool) -> &'static str {
+        if backwards { "k.id ASC" } else { "k.id DESC" }
+    }
+
     /// Holds for the rows of `k` that are equal to a key but for their id. Binds behind [`Order::params`].
     pub fn like(&mut self, key: &Key) -> String {
         let side = if key.failed { "k.failed" } else { "NOT k.failed" };

@@ -72,8 +72,8 @@ pub trait Outbox: Send + Sync + Debug {
     /// All that are there, refused ones too, the oldest first.
     async fn list(&self, limit: u64) -> Result<Vec<Parcel>>;
 
-    /// Claims at most `most` collections that something waits for and nobody else has a claim on, those that wait longest
-    /// first, and none of `except`. What the holder has a claim on already it gets again: it may never have heard of it.
+    /// Claims at most `most` collections that something waits for and nobody has a claim on, those that wait longest
+    /// first, and none of `except`.
     async fn claim(&self, holder: &str, lease: Duration, most: usize, except: &[String]) -> Result<Claims>;
 
     /// Prolongs a claim; false when it is not ours any more.

@@ -1,8 +1,8 @@
 //! The courier: what the deliveries of one process have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -28,6 +28,8 @@ pub(in crate::ops) struct Courier {
     down: AtomicBool,
     found_empty: Mutex<Option<Instant>>,
     claims: AtomicU64,
+    /// Collections that this process is delivering to, whichever round began it.
+    under_way: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Default for Courier {
@@ -39,7 +41,21 @@ impl Default for Courier {
             down: AtomicBool::new(false),
             found_empty: Mutex::default(),
             claims: AtomicU64::new(0),
+            under_way: Arc::default(),
         }
+    }
+}
+
+/// Stands for a collection that is being delivered to, until it is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    all: Arc<Mutex<BTreeSet<String>>>,
+    collection: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.collection);
     }
 }
 
@@ -70,6 +86,17 @@ impl Courier {
     /// Who delivers, for others to tell whether the process lives: the worker's name, and a number of the claim.
     pub(super) fn holder(&self, worker: &str) -> String {
         format!("{worker}#{}", self.claims.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes note that a delivery to the collection begins; it ends with the value.
+    pub(super) fn sets_out(&self, collection: &str) -> UnderWay {
+        let all = self.under_way.clone();
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.to_owned());
+        UnderWay { all, collection: collection.to_owned() }
+    }
+
+    pub(super) fn under_way(&self) -> Vec<String> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// While the collection store is down nobody waits for it.

@@ -53,8 +53,6 @@ pub(super) async fn go_round(
     let mut tasks: FuturesUnordered<Task> = FuturesUnordered::new();
     // Collections that failed by themselves are not taken up again at once.
     let mut stuck: Vec<String> = Vec::new();
-    // Those that are being delivered to.
-    let mut busy: Vec<String> = Vec::new();
     let mut lost = None;
     let mut look = true;
     // Something was put into the outbox since.
@@ -62,14 +60,8 @@ pub(super) async fn go_round(
     let mut looked = Instant::now();
     loop {
         if look && round.down.is_none() && lost.is_none() && tasks.len() < AT_ONCE {
-            let except = [stuck.as_slice(), &busy].concat();
-            match claim(lab, AT_ONCE - tasks.len(), &except, &tell, &mut round).await {
-                Ok(begun) => {
-                    for (collection, task) in begun {
-                        busy.push(collection);
-                        tasks.push(task);
-                    }
-                }
+            match claim(lab, AT_ONCE - tasks.len(), &stuck, &tell, &mut round).await {
+                Ok(begun) => tasks.extend(begun),
                 Err(error) => lost = Some(error),
             }
             looked = Instant::now();
@@ -84,15 +76,10 @@ pub(super) async fn go_round(
             biased;
             Some(step) = steps.recv() => round.step(lab, watcher, step),
             Some(ended) = tasks.next() => match ended {
-                Ok((collection, end)) => {
-                    busy.retain(|other| *other != collection);
-                    match end {
-                        End::Done => look = true,
-                        End::Stuck => stuck.push(collection),
-                        End::Down(error) => round.down = Some(error.message),
-                        End::Lost(error) => lost = Some(error),
-                    }
-                }
+                Ok((_, End::Done)) => look = true,
+                Ok((collection, End::Stuck)) => stuck.push(collection),
+                Ok((_, End::Down(error))) => round.down = Some(error.message),
+                Ok((_, End::Lost(error))) => lost = Some(error),
                 // The next round takes it up again.
                 Err(broken) => tracing::error!("a delivery broke off: {broken}"),
             },
@@ -113,29 +100,33 @@ pub(super) async fn go_round(
     lost.map_or(Ok(round), Err)
 }
 
-/// Claims collections and begins to deliver to them.
+/// Claims collections and begins to deliver to them, but not to those that are `stuck`.
 async fn claim(
     lab: &Lab,
     most: usize,
-    except: &[String],
+    stuck: &[String],
     tell: &mpsc::Sender<Step>,
     round: &mut Round,
-) -> Result<Vec<(String, Task)>, StoreError> {
+) -> Result<Vec<Task>, StoreError> {
     let own = &lab.place_of_work().worker;
     let holder = lab.courier.holder(own);
-    let mut claims = lab.outbox.claim(&holder, LEASE, most, except).await?;
+    // What an earlier round began may be under way still.
+    let under_way = lab.courier.under_way();
+    let except = [stuck, &under_way].concat();
+    let mut claims = lab.outbox.claim(&holder, LEASE, most, &except).await?;
     let mut freed = false;
     for (collection, other) in &claims.held {
         let worker = other.split('#').next().unwrap_or_default();
         // One of this process that nobody works under: its answer was lost, or it could not be given back.
-        let forgotten = worker == own && !except.contains(collection);
+        let forgotten = worker == own && !under_way.contains(collection);
         if forgotten || lab.presence.life(worker) == Life::Dead {
             lab.outbox.release(collection, other).await?;
             freed = true;
         }
     }
     if freed && claims.taken.len() < most {
-        let again = lab.outbox.claim(&holder, LEASE, most - claims.taken.len(), except).await?;
+        let except = [except, claims.taken.clone()].concat();
+        let again = lab.outbox.claim(&holder, LEASE, most - claims.taken.len(), &except).await?;
         claims.taken.extend(again.taken);
         claims.held = again.held;
     }
@@ -149,11 +140,12 @@ async fn claim(
             holder: holder.clone(),
             tell: tell.clone(),
         };
-        let task = tokio::spawn(async move {
+        let under_way = lab.courier.sets_out(&collection);
+        tokio::spawn(async move {
             let end = errand.run().await;
+            drop(under_way);
             (errand.collection, end)
-        });
-        (collection, task)
+        })
     };
     Ok(claims.taken.into_iter().map(begin).collect())
 }

@@ -141,3 +141,27 @@ async fn an_errand_is_carried_out_when_its_round_is_dropped() {
     }
     assert_eq!((arrived(&bench).len(), bench.store.waiting().await.unwrap()), (1, 0));
 }
+
+#[tokio::test]
+async fn a_claim_that_this_process_has_forgotten_is_taken_back() {
+    let bench = Bench::embedded();
+    put(&bench, &["aaa", "bbb", "ccc"].map(|collection| delivery(collection, "a", &[1.0]))).await;
+    // Carried out, but its answer was lost.
+    let lost = bench.lab.courier.holder(&bench.lab.place_of_work().worker);
+    assert_eq!(bench.store.claim(&lost, LEASE, 1, &[]).await.unwrap().taken, ["aaa"]);
+    assert_eq!(deliver(&bench.lab).await.unwrap(), Delivered { done: 3, left: 0, refused: 0 });
+    assert_eq!(arrived(&bench).len(), 3, "each collection has one errand");
+}
+
+#[tokio::test]
+async fn an_errand_that_outlives_its_round_is_left_alone_by_the_next() {
+    let bench = Bench::embedded();
+    put(&bench, &[delivery("aaa", "a", &[1.0])]).await;
+    let own = bench.lab.courier.holder(&bench.lab.place_of_work().worker);
+    assert_eq!(bench.store.claim(&own, LEASE, 1, &[]).await.unwrap().taken, ["aaa"]);
+    let under_way = bench.lab.courier.sets_out("aaa");
+    assert_eq!(deliver(&bench.lab).await.unwrap(), Delivered { done: 0, left: 1, refused: 0 });
+    assert_eq!(bench.store.claims(), ["aaa"]);
+    drop(under_way);
+    assert_eq!(deliver(&bench.lab).await.unwrap().done, 1);
+}

@@ -4,6 +4,7 @@ mod collections;
 mod documents;
 mod outbox;
 mod store;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -48,12 +48,12 @@ impl Outgoing {
         }
         for collection in collections {
             match self.claims.get(&collection) {
-                Some((other, _)) if other != holder => claims.held.push((collection, other.clone())),
-                _ if claims.taken.len() < most && !except.contains(&collection) => {
+                Some((other, _)) => claims.held.push((collection, other.clone())),
+                None if claims.taken.len() < most && !except.contains(&collection) => {
                     self.claims.insert(collection.clone(), (holder.to_owned(), now + lease));
                     claims.taken.push(collection);
                 }
-                _ => {}
+                None => {}
             }
         }
         claims

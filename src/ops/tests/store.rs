@@ -16,12 +16,11 @@ use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::window::{Key, Window};
-use crate::domain::worker::{Doing, Entered, NewWorker};
+use crate::domain::worker::{Doing, Entered};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::follow::{Changed, Follow};
 use crate::store::queue::{BatchQueue, Claimant, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
-use crate::store::workers::WorkerRegistry;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 #[derive(Debug, Default)]
@@ -30,7 +29,7 @@ pub(super) struct Tables {
     points: BTreeMap<ExperimentId, Vec<MetricPoint>>,
     batches: BTreeMap<BatchId, Batch>,
     pub(super) outbox: Outgoing,
-    workers: BTreeMap<String, Entered>,
+    pub(super) workers: BTreeMap<String, Entered>,
 }
 
 /// See the module.
@@ -487,34 +486,5 @@ impl BatchQueue for FakeStore {
             }
         }
         Ok(interrupted)
-    }
-}
-
-#[async_trait]
-impl WorkerRegistry for FakeStore {
-    fn pulse(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-
-    async fn enter(&self, worker: &NewWorker) -> Result<()> {
-        let now = Timestamp::now();
-        let mut tables = self.tables.lock().unwrap();
-        let entry = tables.workers.entry(worker.name.clone()).or_insert_with(|| Entered {
-            worker: worker.clone(),
-            started_at: now,
-            heartbeat_at: now,
-            silent: Duration::ZERO,
-        });
-        entry.heartbeat_at = now;
-        Ok(())
-    }
-
-    async fn strike(&self, names: &[String]) -> Result<()> {
-        self.tables.lock().unwrap().workers.retain(|name, _| !names.contains(name));
-        Ok(())
-    }
-
-    async fn workers(&self) -> Result<Vec<Entered>> {
-        Ok(self.tables.lock().unwrap().workers.values().cloned().collect())
     }
 }

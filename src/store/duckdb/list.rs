@@ -195,7 +195,7 @@ impl Listing {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut ids = match self.order.reads {
             Reads::Text | Reads::Integer => self.end_among_equals(connection, limit, backwards)?,
-            _ => self.end_where(connection, &self.order, "true", limit, backwards)?,
+            _ => self.end_where(connection, &self.order, ("true", &self.order.list(backwards)), limit)?,
         };
         if backwards {
             ids.reverse();
@@ -204,23 +204,45 @@ impl Listing {
         self.page(connection, &ids, position, total)
     }
 
-    /// The ids at an end of an order in which many rows are equal: first up to which value they reach, then the rows up
-    /// to there. In one step each row of a value that all have would be looked at twice, since the newest come last:
-    /// four times as long.
+    /// The ids at an end of an order in which many rows are equal: first up to which value they reach, then the rows beyond
+    /// that value, and those of it by their ids alone. In one step each row of a value that all have would displace the one
+    /// before, since the newest come last: four times as long.
     fn end_among_equals(
         &self,
         connection: &Connection,
         limit: i64,
         backwards: bool,
     ) -> duckdb::Result<Vec<ExperimentId>> {
+        let places = self.places_at_end(connection, limit, backwards)?;
+        let Some(last) = places.last() else { return Ok(Vec::new()) };
+        let ahead = i64::try_from(places.partition_point(|place| place != last)).unwrap_or(i64::MAX);
+        let mut ids = Vec::new();
+        if ahead > 0 {
+            let mut order = self.order.clone();
+            let beyond = order.beyond(last, backwards);
+            ids = self.end_where(connection, &order, (&beyond, &order.list(backwards)), ahead)?;
+        }
+        let mut order = self.order.clone();
+        let equal = order.like(last);
+        let by_id = Order::list_of_equals(backwards);
+        ids.extend(self.end_where(connection, &order, (&equal, by_id), limit - ahead)?);
+        Ok(ids)
+    }
+
+    /// Where the rows at an end stand, each with the id that all rows of its value are behind.
+    fn places_at_end(
+        &self,
+        connection: &Connection,
+        limit: i64,
+        backwards: bool,
+    ) -> duckdb::Result<Vec<Key>> {
         let sql = format!(
             "SELECT k.failed, k.value FROM ({}) k ORDER BY {} LIMIT {limit}",
             self.keyed(),
             self.order.list_of_values(backwards)
         );
         let mut statement = connection.prepare(&sql)?;
-        // Beyond every id of its value, as seen from this end.
-        let id = if backwards { ExperimentId::MAX } else { ExperimentId::MIN };
+        let id = if backwards { ExperimentId::MIN } else { ExperimentId::MAX };
         let places = statement.query_map(params_from_iter(self.values()), |row| {
             let value = match self.order.reads {
                 Reads::Integer => row.get::<_, Option<i64>>(1)?.map(SortValue::Integer),
@@ -228,23 +250,17 @@ impl Listing {
             };
             Ok(Key { failed: row.get(0)?, value, id })
         })?;
-        let places = places.collect::<duckdb::Result<Vec<Key>>>()?;
-        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
-        let mut order = self.order.clone();
-        let condition = if first == last { order.like(last) } else { order.beyond(last, backwards) };
-        self.end_where(connection, &order, &condition, limit, backwards)
+        places.collect()
     }
 
-    /// The ids at an end of the rows under a condition, which is bound in `order`.
+    /// The first ids of the rows under a condition, which is bound in `order`, by an ORDER BY list.
     fn end_where(
         &self,
         connection: &Connection,
         order: &Order,
-        condition: &str,
+        (condition, list): (&str, &str),
         limit: i64,
-        backwards: bool,
     ) -> duckdb::Result<Vec<ExperimentId>> {
-        let list = order.list(backwards);
         let sql =
             format!("SELECT k.id FROM ({}) k WHERE {condition} ORDER BY {list} LIMIT {limit}", self.keyed());
         let values = self.condition.params.iter().chain(&order.params).map(duck_value);

@@ -214,8 +214,11 @@ fn claim(
     for (collection, held_by) in waiting {
         match held_by {
             Some(other) if other != holder => claims.held.push((collection, other)),
-            _ if claims.taken.len() < most && !except.contains(&collection) => claims.taken.push(collection),
-            _ => {}
+            Some(_) => {}
+            None if claims.taken.len() < most && !except.contains(&collection) => {
+                claims.taken.push(collection)
+            }
+            None => {}
         }
     }
     let until = micros(now + lease);

@@ -6,29 +6,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use duckdb::{Connection, params};
 
-use crate::store::migrations::{Migration, Plan, plan};
+use crate::store::migrations::{Migration, Plan, migration, plan};
 use crate::store::schema::{Schema, SchemaState};
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::engine::Engine;
 use super::error::from_duckdb;
 
-macro_rules! migration {
-    ($name:literal) => {
-        Migration {
-            name: $name,
-            sql: include_str!(concat!("../../../assets/migrations/duckdb/", $name, ".sql")),
-        }
-    };
-}
-
 static MIGRATIONS: [Migration; 6] = [
-    migration!("0001_lab"),
-    migration!("0002_analytics"),
-    migration!("0003_search"),
-    migration!("0004_workers"),
-    migration!("0005_deliveries"),
-    migration!("0006_followed"),
+    migration!("duckdb", "0001_lab"),
+    migration!("duckdb", "0002_analytics"),
+    migration!("duckdb", "0003_search"),
+    migration!("duckdb", "0004_workers"),
+    migration!("duckdb", "0005_deliveries"),
+    migration!("duckdb", "0006_followed"),
 ];
 
 const DOING: &str = "preparing the DuckDB file";

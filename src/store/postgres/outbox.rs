@@ -21,13 +21,12 @@ pub(super) const DELIVERY: &str =
 /// claim at once never wait for each other.
 const CLAIM: &str = "WITH due AS ( \
         SELECT o.collection, min(o.id) AS first FROM ml_schema.outbox o \
-        LEFT JOIN ml_schema.outbox_claims c ON c.collection = o.collection AND c.until > now() AND c.holder <> $1 \
+        LEFT JOIN ml_schema.outbox_claims c ON c.collection = o.collection AND c.until > now() \
         WHERE o.refused_at IS NULL AND c.collection IS NULL AND o.collection <> ALL ($4) \
         GROUP BY o.collection ORDER BY first LIMIT $3) \
     INSERT INTO ml_schema.outbox_claims AS c (collection, holder, until) \
     SELECT collection, $1, now() + $2 * interval '1 millisecond' FROM due ORDER BY collection \
-    ON CONFLICT (collection) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-    WHERE c.until <= now() OR c.holder = excluded.holder \
+    ON CONFLICT (collection) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE c.until <= now() \
     RETURNING collection";
 
 const HELD: &str = "SELECT c.collection, c.holder FROM ml_schema.outbox_claims c \

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
-use crate::store::migrations::{self, Migration, Plan};
+use crate::store::migrations::{self, Migration, Plan, migration};
 use crate::store::schema::{Schema, SchemaState};
 use crate::store::{ErrorKind, Result, StoreError};
 
@@ -42,40 +42,16 @@ impl Part {
 
 /// Append-only: one that has been released never changes.
 static EXPERIMENTS: [Migration; 7] = [
-    Migration {
-        name: "0001_experiments",
-        sql: include_str!("../../../assets/migrations/postgres/0001_experiments.sql"),
-    },
-    Migration {
-        name: "0002_changes",
-        sql: include_str!("../../../assets/migrations/postgres/0002_changes.sql"),
-    },
-    Migration {
-        name: "0004_windows",
-        sql: include_str!("../../../assets/migrations/postgres/0004_windows.sql"),
-    },
-    Migration {
-        name: "0005_orders",
-        sql: include_str!("../../../assets/migrations/postgres/0005_orders.sql"),
-    },
-    Migration {
-        name: "0006_workers",
-        sql: include_str!("../../../assets/migrations/postgres/0006_workers.sql"),
-    },
-    Migration {
-        name: "0007_deliveries",
-        sql: include_str!("../../../assets/migrations/postgres/0007_deliveries.sql"),
-    },
-    Migration {
-        name: "0008_followers",
-        sql: include_str!("../../../assets/migrations/postgres/0008_followers.sql"),
-    },
+    migration!("postgres", "0001_experiments"),
+    migration!("postgres", "0002_changes"),
+    migration!("postgres", "0004_windows"),
+    migration!("postgres", "0005_orders"),
+    migration!("postgres", "0006_workers"),
+    migration!("postgres", "0007_deliveries"),
+    migration!("postgres", "0008_followers"),
 ];
 
-static DOCUMENTS: [Migration; 1] = [Migration {
-    name: "0003_documents",
-    sql: include_str!("../../../assets/migrations/postgres/0003_documents.sql"),
-}];
+static DOCUMENTS: [Migration; 1] = [migration!("postgres", "0003_documents")];
 
 /// Held while migrating, so that two programs that start together do not both do it.
 const LOCK: i64 = 0x006c_6162_746f_7001;

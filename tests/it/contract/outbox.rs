@@ -79,9 +79,6 @@ async fn one_at_a_time_delivers_to_a_collection(backends: &Backends) {
     assert_eq!(held, [by_one("a"), by_one("b")]);
     assert_eq!(outbox.claim("two", LEASE, 9, &[]).await.unwrap().taken, ["c"]);
 
-    // The answer may have been lost on its way.
-    assert_eq!(sorted(outbox.claim("one", LEASE, 9, &[]).await.unwrap().taken), ["a", "b"]);
-
     let taken = outbox.take("a", "one", LEASE, 1).await.unwrap();
     assert_eq!((taken.len(), &taken[0].records), (1, &delivery("a").records));
     assert_eq!(outbox.take("a", "one", LEASE, 9).await.unwrap().len(), 2, "it is there until it is done");
@@ -90,7 +87,7 @@ async fn one_at_a_time_delivers_to_a_collection(backends: &Backends) {
     assert!(outbox.renew("a", "one", LEASE).await.unwrap());
     assert!(!outbox.renew("a", "two", LEASE).await.unwrap());
     outbox.release("a", "one").await.unwrap();
-    assert_eq!(outbox.claim("two", LEASE, 9, &["c".to_owned()]).await.unwrap().taken, ["a"]);
+    assert_eq!(outbox.claim("two", LEASE, 9, &[]).await.unwrap().taken, ["a"]);
 
     // Of many that ask at once, each collection has one.
     put(outbox, &["d", "e", "f"]).await;

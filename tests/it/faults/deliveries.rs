@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use labtop::domain::collection::Record;
 use labtop::store::outbox::{NewDelivery, Outbox};
 use labtop::store::postgres::Pg;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tokio::runtime::Runtime;
 
-use crate::support::labtop::Labtop;
+use crate::support::labtop::{Labtop, Ran};
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::servers;
 
@@ -31,7 +31,6 @@ model = ["XGBoost", "BERT"]
 /// A clean PostgreSQL database and a clean Chroma one behind a proxy, and labtop on both.
 struct Lab {
     labtop: Labtop,
-    variables: Vec<(String, String)>,
     proxy: Proxy,
     pg: Arc<Pg>,
     /// The address of the database in Chroma, past the proxy.
@@ -48,26 +47,13 @@ impl Lab {
         let database =
             format!("{}/api/v2/tenants/{}/databases/{}", chroma.url, chroma.tenant, chroma.database);
         chroma.url = format!("http://{}", proxy.address());
-        let labtop = Labtop::new().keeping(pg_place).keeping(chroma_place);
-        let variables = servers::variables(&pg, &chroma);
-        Some(Lab { labtop, variables, proxy, pg: Pg::new(&pg), database, runtime })
-    }
-
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = self.labtop.command();
-        command.envs(self.variables.iter().map(|(name, value)| (name, value))).args(arguments);
-        command
+        let labtop = Labtop::new().with(servers::variables(&pg, &chroma));
+        let labtop = labtop.keeping(pg_place).keeping(chroma_place);
+        Some(Lab { labtop, proxy, pg: Pg::new(&pg), database, runtime })
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.command(&[arguments, &["--format", "json"]].concat()).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {:?} {stderr}", output.status);
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.labtop.command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     fn waiting(&self) -> u64 {
@@ -81,12 +67,12 @@ impl Lab {
     }
 
     fn finished(&self) -> u64 {
-        let batches = self.json(&["batch", "ls"]);
+        let batches = self.labtop.json(&["batch", "ls"]);
         batches.get(0).and_then(|batch| batch["completed"].as_u64()).unwrap_or(0)
     }
 
     fn records(&self) -> Vec<(String, u64)> {
-        let collections = self.json(&["collections", "ls"]);
+        let collections = self.labtop.json(&["collections", "ls"]);
         let all = collections.as_array().unwrap().iter();
         all.map(|one| (one["name"].as_str().unwrap().to_owned(), one["records"].as_u64().unwrap())).collect()
     }
@@ -132,11 +118,11 @@ fn a_batch_goes_on_without_chroma_and_everything_arrives_when_it_is_back() {
     let stderr = ended(batch);
     assert_eq!(stderr.matches("Documents wait in the outbox").count(), 1, "told once: {stderr}");
     assert_eq!((lab.finished(), lab.waiting()), (TRIALS, 0));
-    let runs = lab.json(&["ls", "--limit", "1000"]);
+    let runs = lab.labtop.json(&["ls", "--limit", "1000"]);
     assert_eq!(runs.as_array().unwrap().len() as u64, TRIALS, "no twin of any trial");
     let each = 5 * TRIALS / 2;
     assert_eq!(lab.records(), [("bert_reviews".to_owned(), each), ("xgboost_reviews".to_owned(), each)]);
-    assert_eq!(lab.json(&["outbox", "ls"]), json!([]));
+    assert_eq!(lab.labtop.json(&["outbox", "ls"]), json!([]));
 }
 
 #[test]
@@ -146,12 +132,12 @@ fn what_was_left_is_delivered_by_a_worker_that_has_nothing_to_run() {
     let left = lab.start(&["run", "--model", "BERT", "--dataset", "reviews", "--repeat", "3"]);
     let stderr = ended(left);
     assert!(stderr.contains("of 3 runs wait in the outbox"), "{stderr}");
-    let waiting = lab.json(&["outbox", "ls"]);
+    let waiting = lab.labtop.json(&["outbox", "ls"]);
     assert_eq!((&waiting[0]["collection"], &waiting[2]["records"]), (&json!("bert_reviews"), &json!(5)));
     assert!(waiting[0]["last_error"].as_str().unwrap().contains("does not answer"), "{waiting}");
 
     let mut worker = lab.start(&["worker"]);
-    until("a try", || lab.json(&["outbox", "ls"])[0]["tries"] != waiting[0]["tries"]);
+    until("a try", || lab.labtop.json(&["outbox", "ls"])[0]["tries"] != waiting[0]["tries"]);
     lab.proxy.set(Mode::Pass);
     let back = Instant::now();
     until("the delivery", || lab.waiting() == 0);
@@ -178,7 +164,7 @@ fn several_processes_deliver_in_turns_and_the_newest_version_stays() {
     }
     until("the last delivery", || lab.waiting() == 0);
     for collection in ["first_docs", "second_docs"] {
-        let found = lab.json(&["collections", "get", collection, "--ids", "same"]);
+        let found = lab.labtop.json(&["collections", "get", collection, "--ids", "same"]);
         assert_eq!(found[0]["document"], format!("version {VERSIONS}"));
     }
     let each = VERSIONS as u64 + 1;
@@ -205,16 +191,14 @@ fn what_a_killed_process_was_about_to_deliver_is_delivered_by_the_next() {
 #[test]
 fn a_database_that_is_missing_is_no_empty_one_and_init_makes_it() {
     let Some(lab) = Lab::open() else { return };
-    let gone = async { reqwest::Client::new().delete(&lab.database).send().await.unwrap().status() };
-    assert!(lab.runtime.block_on(gone).is_success());
-    let output = lab.command(&["collections", "ls"]).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    lab.runtime.block_on(servers::remove_chroma(&lab.database));
+    let Ran { stderr, code, .. } = lab.labtop.run(&["collections", "ls"]);
+    assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("Chroma has no database") && stderr.contains("labtop init"), "{stderr}");
     ended(lab.start(&["run", "--model", "BERT", "--dataset", "reviews"]));
     assert_eq!(lab.waiting(), 1, "what a database is missing for waits for it");
-    assert_eq!(lab.command(&["migrate"]).output().unwrap().status.code(), Some(3));
-    let made = lab.json(&["init"]);
+    assert_eq!(lab.labtop.run(&["migrate"]).code, 3);
+    let made = lab.labtop.json(&["init"]);
     let chroma =
         made.as_array().unwrap().iter().find(|one| one["database"].as_str().unwrap().contains("Chroma"));
     assert!(chroma.unwrap()["applied"][0].as_str().unwrap().starts_with("database "), "{made}");

@@ -2,16 +2,14 @@
 //!
 //! `LABTOP_KILLS` says how many kills (a handful by default), `LABTOP_SEED` where the random moments begin.
 
-use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::Value;
 
 use crate::support::labtop::Labtop;
-use crate::support::servers;
+use crate::support::{servers, trials};
 
 const TRIALS: usize = 200;
 const STEPS: usize = 4;
@@ -34,7 +32,7 @@ model = ["XGBoost"]
 
 #[test]
 fn embedded() {
-    campaign(5, &|| Some(Lab { labtop: Labtop::new(), variables: Vec::new() }));
+    campaign(5, &|| Some(Labtop::new()));
 }
 
 #[test]
@@ -46,105 +44,55 @@ fn on_servers() {
     campaign(4, &|| {
         let (pg, pg_place) = runtime.block_on(servers::postgres())?;
         let (chroma, chroma_place) = runtime.block_on(servers::chroma())?;
-        let labtop = Labtop::new().keeping(pg_place).keeping(chroma_place);
-        Some(Lab { labtop, variables: servers::variables(&pg, &chroma) })
+        let labtop = Labtop::new().with(servers::variables(&pg, &chroma));
+        Some(labtop.keeping(pg_place).keeping(chroma_place))
     });
 }
 
-/// A clean folder and how to run labtop there.
-struct Lab {
-    labtop: Labtop,
-    variables: Vec<(String, String)>,
-}
-
-impl Lab {
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = self.labtop.command();
-        command.envs(self.variables.iter().map(|(name, value)| (name, value))).args(arguments);
-        command
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.command(&[arguments, &["--format", "json"]].concat()).output().unwrap();
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {:?} {stderr}", output.status);
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}"))
-    }
-
-    /// Starts it and kills it after a while; false when it was faster.
-    fn killed(&self, arguments: &[&str], after: Duration) -> bool {
-        let mut command = self.command(arguments);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        while begun.elapsed() < after {
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "{arguments:?}: {status}");
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+/// Starts it and kills it after a while; false when it was faster.
+fn killed(labtop: &Labtop, arguments: &[&str], after: Duration) -> bool {
+    let mut command = labtop.command();
+    let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < after {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{arguments:?}: {status}");
+            return false;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        true
+        std::thread::sleep(Duration::from_millis(1));
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-fn campaign(kills: u64, open: &dyn Fn() -> Option<Lab>) {
+fn campaign(kills: u64, open: &dyn Fn() -> Option<Labtop>) {
     let (kills, seed) = (number("LABTOP_KILLS").unwrap_or(kills), number("LABTOP_SEED").unwrap_or(1));
     let mut random = StdRng::seed_from_u64(seed);
     let mut done = 0;
     while done < kills {
-        let Some(lab) = open() else { return };
-        let file = lab.labtop.write("killed.toml", BATCH);
+        let Some(labtop) = open() else { return };
+        let file = labtop.write("killed.toml", BATCH);
         for _ in 0..random.random_range(1..=MOST) {
             let after = SPAN.mul_f64(random.random_range(0.0..1.0));
-            let known = !lab.json(&["batch", "ls"]).as_array().unwrap().is_empty();
+            let known = !labtop.json(&["batch", "ls"]).as_array().unwrap().is_empty();
             let arguments: &[&str] = if known { &["batch", "resume", "1"] } else { &["batch", "run", &file] };
-            if lab.killed(arguments, after) {
+            if killed(&labtop, arguments, after) {
                 done += 1;
             }
         }
-        if lab.json(&["batch", "ls"]).as_array().unwrap().is_empty() {
+        if labtop.json(&["batch", "ls"]).as_array().unwrap().is_empty() {
             continue;
         }
-        let report = lab.json(&["batch", "resume", "1"]);
-        check(&lab, &report);
+        labtop.json(&["batch", "resume", "1"]);
+        let runs = trials::each_once(&labtop, TRIALS);
+        for run in [&runs[0], &runs[TRIALS / 2], &runs[TRIALS - 1]] {
+            assert_eq!(trials::points(&labtop, run), STEPS * 3, "the curve of one attempt: {run}");
+        }
+        assert_eq!(trials::documents(&labtop), 5 * TRIALS as u64);
     }
-}
-
-/// Each trial is there once and completed, with its curve, its performance and its documents.
-fn check(lab: &Lab, report: &Value) {
-    let runs = report["experiments"].as_array().unwrap();
-    let trials: BTreeSet<u64> = runs.iter().map(|run| run["trial"].as_u64().unwrap()).collect();
-    assert_eq!((runs.len(), trials.len()), (TRIALS, TRIALS));
-    let ends: BTreeSet<&str> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
-    assert_eq!(ends, BTreeSet::from(["completed"]));
-    assert_eq!(
-        lab.json(&["ls", "--limit", "1000"]).as_array().unwrap().len(),
-        TRIALS,
-        "no twin of any trial"
-    );
-
-    let sql = "SELECT count(*) AS n, count(DISTINCT experiment_id) AS ids FROM experiments_performance";
-    let rows = lab.json(&["analytics", "sql", sql]);
-    assert_eq!((&rows[0]["n"], &rows[0]["ids"]), (&TRIALS.into(), &TRIALS.into()), "{rows}");
-
-    for run in [&runs[0], &runs[TRIALS / 2], &runs[TRIALS - 1]] {
-        let id = run["id"].to_string();
-        let points = &lab.json(&["show", &id, "--points"])["points"];
-        assert_eq!(points.as_array().unwrap().len(), STEPS * 3, "the curve of {id} is that of one attempt");
-    }
-    let collections = lab.json(&["collections", "ls"]);
-    let documents: Vec<u64> = collections
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|collection| collection["records"].as_u64().unwrap())
-        .collect();
-    assert_eq!(documents, [5 * TRIALS as u64], "{collections}");
 }

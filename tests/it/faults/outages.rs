@@ -1,6 +1,5 @@
 //! Servers that go away in the middle of a batch: each of its trials ends once all the same, and everything is delivered.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,13 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use labtop::config;
-use serde_json::Value;
 
 use crate::support::labtop::Labtop;
-use crate::support::own_servers;
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::servers;
 use crate::support::terminal::Terminal;
+use crate::support::{own_servers, servers, trials};
 
 const TRIALS: usize = 200;
 const STEPS: usize = 10;
@@ -26,59 +23,20 @@ fn batch(delay_ms: u32) -> String {
     )
 }
 
-/// A clean folder and the servers that labtop is told of.
-struct Lab {
-    labtop: Labtop,
-    variables: Vec<(String, String)>,
+/// Each trial is there once, completed, with its curve, its performance row and its documents.
+fn check(labtop: &Labtop) {
+    for run in trials::each_once(labtop, TRIALS).iter().step_by(20) {
+        assert_eq!(trials::points(labtop, run), STEPS * 3, "the whole curve: {run}");
+    }
+    assert_eq!(trials::documents(labtop), 5 * TRIALS as u64);
 }
 
-impl Lab {
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = self.labtop.command();
-        command.envs(self.variables.iter().map(|(name, value)| (name, value))).args(arguments);
-        command
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.command(&[arguments, &["--format", "json"]].concat()).output().unwrap();
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {:?} {stderr}", output.status);
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}"))
-    }
-
-    /// Each trial is there once, completed, with its curve, its performance row and its documents.
-    fn check(&self) {
-        let report = self.json(&["batch", "show", "1"]);
-        let runs = report["experiments"].as_array().unwrap();
-        let trials: BTreeSet<u64> = runs.iter().map(|run| run["trial"].as_u64().unwrap()).collect();
-        assert_eq!((runs.len(), trials.len()), (TRIALS, TRIALS));
-        let ends: BTreeSet<&str> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
-        assert_eq!(ends, BTreeSet::from(["completed"]));
-        assert_eq!(self.json(&["ls", "--limit", "1000"]).as_array().unwrap().len(), TRIALS, "no twin");
-        let sql = "SELECT count(*) AS n, count(DISTINCT experiment_id) AS ids FROM experiments_performance";
-        let rows = self.json(&["analytics", "sql", sql]);
-        assert_eq!((&rows[0]["n"], &rows[0]["ids"]), (&TRIALS.into(), &TRIALS.into()), "{rows}");
-        for run in runs.iter().step_by(20) {
-            let id = run["id"].to_string();
-            let points = &self.json(&["show", &id, "--points"])["points"];
-            assert_eq!(points.as_array().unwrap().len(), STEPS * 3, "the curve of {id} is whole");
-        }
-        assert_eq!(self.documents(), 5 * TRIALS as u64);
-    }
-
-    fn documents(&self) -> u64 {
-        let collections = self.json(&["collections", "ls"]);
-        collections.as_array().unwrap().iter().map(|one| one["records"].as_u64().unwrap()).sum()
-    }
-
-    /// What the outbox holds arrives without anybody's doing.
-    fn wait_for_documents(&self, meanwhile: &mut dyn FnMut()) {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while self.documents() < 5 * TRIALS as u64 {
-            assert!(Instant::now() < deadline, "{} documents arrived", self.documents());
-            meanwhile();
-        }
+/// What the outbox holds arrives without anybody's doing.
+fn wait_for_documents(labtop: &Labtop, meanwhile: &mut dyn FnMut()) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while trials::documents(labtop) < 5 * TRIALS as u64 {
+        assert!(Instant::now() < deadline, "{} documents arrived", trials::documents(labtop));
+        meanwhile();
     }
 }
 
@@ -116,12 +74,10 @@ fn a_batch_in_the_dashboard_outlives_its_servers() {
         ("DATABASE_URL".to_owned(), servers.address("DATABASE_URL")),
         ("CHROMA_URL".to_owned(), format!("http://{}", door.address())),
     ];
-    let lab = Lab { labtop: Labtop::new(), variables };
-    std::fs::create_dir(lab.labtop.folder.path().join("batches")).unwrap();
-    lab.labtop.write("batches/outage.toml", &batch(60));
-    let environment: Vec<(&str, &str)> =
-        lab.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut terminal = Terminal::start(lab.labtop.folder.path(), &[], &environment, 160, 45);
+    let labtop = Labtop::new().with(variables);
+    std::fs::create_dir(labtop.folder.path().join("batches")).unwrap();
+    labtop.write("batches/outage.toml", &batch(60));
+    let mut terminal = labtop.dashboard(160, 45);
     terminal.wait_for("No experiments yet");
     terminal.press("b");
     terminal.wait_for("outage");
@@ -162,10 +118,10 @@ fn a_batch_in_the_dashboard_outlives_its_servers() {
     while !terminal.text().contains("Best performing model") {
         use_it(&mut terminal);
     }
-    lab.wait_for_documents(&mut || use_it(&mut terminal));
+    wait_for_documents(&labtop, &mut || use_it(&mut terminal));
     terminal.press("q");
     assert_eq!(terminal.wait_for_end(), 0);
-    lab.check();
+    check(&labtop);
     answers.sort();
     let at = |share: usize| answers[answers.len() * share / 100].as_secs_f64() * 1e3;
     println!(
@@ -205,14 +161,14 @@ fn campaign(which: for<'a> fn(&'a Proxy, &'a Proxy) -> &'a Proxy) {
     let Some((chroma, chroma_place)) = runtime.block_on(servers::chroma()) else { return };
     let doors =
         (Proxy::to(&format!("{}:{}", pg.host, pg.port)), Proxy::to(chroma.url.trim_start_matches("http://")));
-    let labtop = Labtop::new().keeping(pg_place).keeping(chroma_place);
     // The analytics tell databases apart by their addresses: every command goes the same way.
     let pg = config::Postgres { port: doors.0.address().port(), ..pg };
     let chroma = config::Chroma { url: format!("http://{}", doors.1.address()), ..chroma };
-    let lab = Lab { labtop, variables: servers::variables(&pg, &chroma) };
-    let file = lab.labtop.write("outage.toml", &batch(40));
-    let mut command = lab.command(&["batch", "run", &file]);
+    let labtop = Labtop::new().with(servers::variables(&pg, &chroma)).keeping(pg_place).keeping(chroma_place);
+    let file = labtop.write("outage.toml", &batch(40));
+    let mut command = labtop.command();
     command
+        .args(["batch", "run", &file])
         // What is swallowed is given up in time for the test.
         .env("LABTOP__POSTGRES__STATEMENT_TIMEOUT_MS", "3000")
         .env("LABTOP__POSTGRES__CONNECT_TIMEOUT_MS", "3000")
@@ -247,12 +203,12 @@ fn campaign(which: for<'a> fn(&'a Proxy, &'a Proxy) -> &'a Proxy) {
     assert!(status.success(), "{status}: {}", stderr.join().unwrap());
     // Whatever is still in the outbox is delivered by whoever looks after it next: at the latest when a claim has run out
     // whose owner could not give it back.
-    lab.wait_for_documents(&mut || {
+    wait_for_documents(&labtop, &mut || {
         // It ends with 3 while something waits.
-        let synced = lab.command(&["sync"]).output().unwrap();
+        let synced = labtop.command().arg("sync").output().unwrap();
         assert!(matches!(synced.status.code(), Some(0 | 3)), "{synced:?}");
     });
-    lab.check();
+    check(&labtop);
 }
 
 fn wait(mut condition: impl FnMut() -> bool) {

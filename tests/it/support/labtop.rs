@@ -7,10 +7,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::servers::Database;
+use super::terminal::Terminal;
 
 /// A clean directory with a store in it, and the program run there.
 pub struct Labtop {
     pub folder: TempDir,
+    /// What its environment has besides.
+    pub variables: Vec<(String, String)>,
     /// Databases that go with it.
     places: Vec<Database>,
 }
@@ -25,7 +28,12 @@ pub struct Ran {
 
 impl Labtop {
     pub fn new() -> Self {
-        Labtop { folder: tempfile::tempdir().unwrap(), places: Vec::new() }
+        Labtop { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), places: Vec::new() }
+    }
+
+    pub fn with(mut self, variables: Vec<(String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
     }
 
     /// A database on a server that lives as long as this.
@@ -36,7 +44,16 @@ impl Labtop {
 
     /// The program without anything of the user's own around it.
     pub fn command(&self) -> Command {
-        bare(self.folder.path())
+        let mut command = bare(self.folder.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The dashboard on a screen.
+    pub fn dashboard(&self, columns: u16, rows: u16) -> Terminal {
+        let variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Terminal::start(self.folder.path(), &[], &variables, columns, rows)
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {

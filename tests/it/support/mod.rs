@@ -10,3 +10,4 @@ pub mod samples;
 pub mod servers;
 pub mod terminal;
 pub mod tls;
+pub mod trials;

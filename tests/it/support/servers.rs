@@ -78,17 +78,21 @@ pub async fn chroma() -> Option<(config::Chroma, Database)> {
     request.send().await.unwrap().error_for_status().unwrap();
     let settings = config::Chroma { url, database: name.clone(), ..config::Chroma::default() };
     let database = Database::new(move || async move {
-        let http = reqwest::Client::new();
-        // Chroma fails with "database is locked" while other tests write.
-        for _ in 0..1000 {
-            let gone = http.delete(format!("{databases}/{name}")).send().await.unwrap();
-            if gone.status().is_success() {
-                return;
-            }
-        }
-        panic!("{databases}/{name} cannot be deleted");
+        remove_chroma(&format!("{databases}/{name}")).await;
     });
     Some((settings, database))
+}
+
+/// Deletes a Chroma database by its address.
+pub async fn remove_chroma(database: &str) {
+    let http = reqwest::Client::new();
+    // Chroma fails with "database is locked" while other tests write.
+    for _ in 0..1000 {
+        if http.delete(database).send().await.unwrap().status().is_success() {
+            return;
+        }
+    }
+    panic!("{database} cannot be deleted");
 }
 
 /// A connection of somebody else's, for plain SQL; it ends when it is dropped.
