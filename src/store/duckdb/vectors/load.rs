@@ -85,7 +85,7 @@ pub fn lookup(
     };
     let mut statement = connection.prepare(sql)?;
     chunks(&mut statement, values, |chunk| keys_into(&mut keys, chunk))?;
-    Ok(matrix.rows_of((0..keys.len()).map(|row| keys.get(row))))
+    Ok(matrix.rows_of((0..keys.count()).map(|row| keys.get(row))))
 }
 
 /// Runs a statement and hands over its rows a chunk at a time, as they are read.

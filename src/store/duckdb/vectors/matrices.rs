@@ -36,7 +36,7 @@ pub struct State {
 
 impl State {
     fn is_settled(self) -> bool {
-        self.written % 2 == 0
+        self.written.is_multiple_of(2)
     }
 }
 

@@ -74,7 +74,7 @@ pub struct Found {
 }
 
 impl Keys {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Keys::Ids { ends, .. } => ends.len(),
             Keys::Positions(positions) => positions.len(),
@@ -107,7 +107,7 @@ impl Matrix {
     }
 
     pub fn rows(&self) -> usize {
-        self.keys.len()
+        self.keys.count()
     }
 
     pub fn dimension(&self) -> usize {
