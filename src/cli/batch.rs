@@ -10,6 +10,7 @@ use crate::domain::table::Table;
 use crate::domain::worker::{Kind, State, Worker};
 use crate::ops::OpsError;
 use crate::ops::batch::{self, BatchReport, Cancelled};
+use crate::ops::commands::Consent;
 use crate::ops::worker;
 
 use super::error::CliError;
@@ -43,9 +44,19 @@ pub enum Command {
     /// Cancel what is queued, and what runs, wherever it runs
     Cancel { id: BatchId },
     /// Go on where a batch broke off: run what was interrupted and what is queued
-    Resume { id: BatchId },
+    Resume {
+        id: BatchId,
+        /// Run its command, though others may have put it there
+        #[arg(long)]
+        allow_command: bool,
+    },
     /// Run the failed, cancelled and interrupted experiments again
-    Retry { id: BatchId },
+    Retry {
+        id: BatchId,
+        /// Run its command, though others may have put it there
+        #[arg(long)]
+        allow_command: bool,
+    },
 }
 
 impl Command {
@@ -83,19 +94,25 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             session.output.line(&text)?;
             Ok(0)
         }
-        Command::Resume { id } => {
+        Command::Resume { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let report = batch::resume(&session.lab, id, &printer, &session.stop).await?;
+            let consent = consent(allow_command);
+            let report = batch::resume(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
-        Command::Retry { id } => {
+        Command::Retry { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let report = batch::retry(&session.lab, id, &printer, &session.stop).await?;
+            let consent = consent(allow_command);
+            let report = batch::retry(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
     }
+}
+
+fn consent(allow_command: bool) -> Consent {
+    if allow_command { Consent::Given } else { Consent::None }
 }
 
 async fn printer<'a>(id: BatchId, session: &'a Session) -> Result<Printer<'a>, CliError> {
@@ -133,8 +150,17 @@ fn who_runs(spec: &BatchSpec, workers: &[Worker]) -> String {
                 [] => String::new(),
                 labels => format!(" with {}", labels.join(", ")),
             };
+            if spec.process.is_some() {
+                return format!(
+                    "It waits: no worker{with} that runs commands is at work. labtop worker runs those that its settings \
+                     (worker.commands) allow"
+                );
+            }
             let flags: String = spec.labels.iter().map(|label| format!(" --label {label}")).collect();
             format!("It waits: no worker{with} is at work. labtop worker{flags} runs what is queued")
+        }
+        _ if spec.process.is_some() => {
+            "It waits for a worker whose own settings (worker.commands) allow its command".to_owned()
         }
         1 => "1 worker takes it".to_owned(),
         count => format!("{count} workers take it"),

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::commands;
 use super::delivery;
 pub use super::diff::diff;
 use super::workflow::{self, Pace};
@@ -13,6 +15,7 @@ use crate::domain::batch_spec::derived_seed;
 use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::metric::{MetricPoint, Outline};
+use crate::domain::process::{self, ProcessSpec};
 use crate::runner;
 use crate::store::ErrorKind;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
@@ -24,10 +27,10 @@ pub struct RunRequest {
     pub name: Option<String>,
     pub description: String,
     pub model: String,
-    /// A name: this version simulates and reads no data set.
+    /// A name; where a command runs, whatever that command makes of it.
     pub dataset: String,
     pub parameters: Parameters,
-    /// `simulate` when none.
+    /// `process` when none and there is a command, else `simulate`.
     pub runner: Option<String>,
     /// Drawn when none, and kept with the experiment.
     pub seed: Option<u64>,
@@ -38,6 +41,8 @@ pub struct RunRequest {
     pub steps: Option<u32>,
     /// Pause after each step, milliseconds; the setting `simulate.delay_ms` when none.
     pub delay_ms: Option<u64>,
+    /// The command of the runner `process`.
+    pub process: Option<Arc<ProcessSpec>>,
 }
 
 impl Default for RunRequest {
@@ -54,6 +59,7 @@ impl Default for RunRequest {
             tags: Vec::new(),
             steps: None,
             delay_ms: None,
+            process: None,
         }
     }
 }
@@ -81,6 +87,7 @@ pub async fn run(
     let pace = Pace {
         steps: request.steps.unwrap_or(lab.settings.simulate.steps),
         delay_ms: request.delay_ms.unwrap_or(lab.settings.simulate.delay_ms),
+        process: request.process.clone(),
         alone: true,
     };
     let runs = async {
@@ -90,7 +97,7 @@ pub async fn run(
                 break;
             }
             let seed = if index == 0 { first_seed } else { derived_seed(first_seed, index) };
-            finished.push(run_one(lab, &plan, seed, pace, watcher, stop).await?);
+            finished.push(run_one(lab, &plan, seed, &pace, watcher, stop).await?);
         }
         Ok(finished)
     };
@@ -134,8 +141,16 @@ fn plan(request: &RunRequest) -> Result<NewExperiment> {
         let what = if request.repeat == 0 { "repeat" } else { "steps" };
         return Err(OpsError::Invalid(format!("{what} must be at least 1")));
     }
-    let runner = request.runner.as_deref().unwrap_or("simulate");
+    let usual = if request.process.is_some() { process::RUNNER } else { "simulate" };
+    let runner = request.runner.as_deref().unwrap_or(usual);
     check_runnable(runner, dataset)?;
+    if (runner == process::RUNNER) != request.process.is_some() {
+        return Err(OpsError::Invalid(match request.process {
+            Some(_) => format!("the runner '{runner}' runs no command: leave --runner out"),
+            None => "the runner 'process' needs a command, as in labtop run --model M --dataset D -- python3 train.py"
+                .to_owned(),
+        }));
+    }
     let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     Ok(NewExperiment {
         key: Uuid::nil(),
@@ -168,6 +183,10 @@ pub(super) fn check_runnable(runner: &str, dataset: &str) -> Result<()> {
             "no data set given: name one, as in --dataset sentiment_v3".to_owned(),
         ));
     }
+    if runner == process::RUNNER {
+        // What a data set is, its command knows.
+        return Ok(());
+    }
     let path = Path::new(dataset);
     let table = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
         ["csv", "tsv", "parquet"].iter().any(|known| ending.eq_ignore_ascii_case(known))
@@ -185,15 +204,17 @@ async fn run_one(
     lab: &Lab,
     plan: &NewExperiment,
     seed: u64,
-    pace: Pace,
+    pace: &Pace,
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
     let (model, dataset) = (plan.model_type.clone(), plan.dataset.clone());
     watcher.saw(News::Starting { model, dataset });
     let place = lab.place_of_work();
+    let key = Uuid::now_v7();
     let new = NewExperiment {
-        key: Uuid::now_v7(),
+        key,
+        command: pace.process.as_ref().map(|process| commands::line(process, plan, key, seed)).transpose()?,
         seed: Some(seed.cast_signed()),
         worker: Some(place.worker.clone()),
         host: place.host.clone(),
