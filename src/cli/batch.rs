@@ -96,23 +96,19 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
         }
         Command::Resume { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let consent = consent(allow_command);
+            let consent = Consent::of(allow_command);
             let report = batch::resume(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
         Command::Retry { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let consent = consent(allow_command);
+            let consent = Consent::of(allow_command);
             let report = batch::retry(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
     }
-}
-
-fn consent(allow_command: bool) -> Consent {
-    if allow_command { Consent::Given } else { Consent::None }
 }
 
 async fn printer<'a>(id: BatchId, session: &'a Session) -> Result<Printer<'a>, CliError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::commands;
+use super::commands::{self, Consent};
 use super::delivery;
 pub use super::diff::diff;
 use super::workflow::{self, Pace};
@@ -16,6 +16,7 @@ use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::process::{self, ProcessSpec};
+use crate::domain::text::one_line;
 use crate::runner;
 use crate::store::ErrorKind;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
@@ -105,7 +106,13 @@ pub async fn run(
 }
 
 /// Runs a new experiment with the model, data set, parameters, seed and runner of an old one.
-pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &Stop) -> Result<Experiment> {
+pub async fn rerun(
+    lab: &Lab,
+    id: ExperimentId,
+    consent: Consent,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Result<Experiment> {
     let old = lab.experiments.get(id).await?;
     if runner::by_name(&old.runner).is_err() {
         return Err(OpsError::Invalid(format!(
@@ -114,6 +121,7 @@ pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &St
             old.runner, old.model_type
         )));
     }
+    let process = command_of(lab, &old, consent).await?;
     // Equal seeds give equal curves only over equally many steps.
     let steps: HashSet<i64> = lab.experiments.points(id).await?.iter().map(|point| point.step).collect();
     let request = RunRequest {
@@ -123,12 +131,41 @@ pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &St
         dataset: old.dataset,
         parameters: old.parameters,
         runner: Some(old.runner),
+        process,
         seed: old.seed.map(i64::cast_unsigned),
         tags: old.tags,
         steps: u32::try_from(steps.len()).ok().filter(|&steps| steps > 0 && old.status == Status::Completed),
         ..RunRequest::default()
     };
     run(lab, &request, watcher, stop).await?.pop().ok_or(OpsError::Cancelled)
+}
+
+/// What runs an old experiment of the runner `process` again; none for other runners.
+async fn command_of(
+    lab: &Lab,
+    old: &Experiment,
+    consent: Consent,
+) -> Result<Option<Arc<ProcessSpec>>> {
+    if old.runner != process::RUNNER {
+        return Ok(None);
+    }
+    let id = old.id;
+    let command = match old.batch_id {
+        Some(batch) => {
+            let how = format!("labtop rerun {id}");
+            commands::decide(lab, &lab.queue.batch(batch).await?, consent, &how)?
+        }
+        None => None,
+    };
+    command.map(Some).ok_or_else(|| {
+        let line = one_line(old.command.as_deref().unwrap_or("COMMAND"), 500);
+        OpsError::Invalid(format!(
+            "experiment {id} was of no batch that keeps its command. Start a new run with: labtop run --model {} --dataset {} \
+             -- {line}",
+            one_line(&old.model_type, 100),
+            one_line(&old.dataset, 100)
+        ))
+    })
 }
 
 /// Checks a request and turns it into the experiment to create; key and seed are still open.

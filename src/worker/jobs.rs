@@ -208,7 +208,7 @@ async fn carry_out(
         }
         Job::Rerun(id) => {
             watcher.will_do(1);
-            let run = experiment::rerun(lab, id, watcher, stop).await?;
+            let run = experiment::rerun(lab, id, Consent::None, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
     }

@@ -193,7 +193,7 @@ pub async fn retry(
     stop: &Stop,
 ) -> Result<BatchReport> {
     let batch = lab.queue.batch(id).await?;
-    let command = commands::decide(lab, &batch, consent)?;
+    let command = commands::decide(lab, &batch, consent, &format!("labtop batch retry {id}"))?;
     reaper::reap(lab).await?;
     let again = experiments_of(lab, id).await?;
     let again: Vec<_> = again
@@ -215,7 +215,7 @@ pub async fn resume(
     stop: &Stop,
 ) -> Result<BatchReport> {
     let batch = lab.queue.batch(id).await?;
-    let command = commands::decide(lab, &batch, consent)?;
+    let command = commands::decide(lab, &batch, consent, &format!("labtop batch resume {id}"))?;
     reaper::reap(lab).await?;
     lab.queue.take_up(Some(id), i32::MAX).await?;
     drain(lab, batch, command, watcher, stop).await
@@ -245,7 +245,9 @@ pub async fn create(lab: &Lab, spec: &BatchSpec) -> Result<Batch> {
     let trials =
         spec.trials().into_iter().map(|trial| queued(spec, trial, lab.place())).collect::<Result<Vec<_>>>()?;
     let batch = lab.queue.create_batch(&new, &trials).await?;
-    commands::remember(&batch);
+    if let Some(command) = &spec.process {
+        lab.memory.keep(&batch, command);
+    }
     Ok(batch)
 }
 

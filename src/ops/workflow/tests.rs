@@ -4,6 +4,7 @@ use crate::ops::Stop;
 use serde_json::json;
 
 use crate::domain::experiment::{Experiment, Status};
+use crate::ops::commands::Consent;
 use crate::ops::experiment::{RunRequest, detail, documents_of, rerun, run};
 use crate::ops::tests::{Bench, FOREVER, Witness};
 use crate::ops::{News, OpsError, Watcher, analytics, delivery};
@@ -91,7 +92,7 @@ async fn equal_seeds_give_equal_results_and_repeats_differ() {
     assert_ne!(runs[0].results, runs[1].results);
     assert_ne!(runs[0].seed, runs[1].seed);
 
-    let again = rerun(&bench.lab, runs[1].id, &witness, &cancel).await.unwrap();
+    let again = rerun(&bench.lab, runs[1].id, Consent::None, &witness, &cancel).await.unwrap();
     assert_ne!(again.id, runs[1].id);
     assert_eq!(again.results, runs[1].results);
     let points = |id| detail(&bench.lab, id);
@@ -277,9 +278,9 @@ async fn what_labtop_did_not_run_is_not_run_again() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
     run_one(&bench, &witness).await;
     bench.store.change(1, |experiment| experiment.runner = "published".to_owned());
-    let error = rerun(&bench.lab, 1, &witness, &Stop::default()).await.unwrap_err();
+    let error = rerun(&bench.lab, 1, Consent::None, &witness, &Stop::default()).await.unwrap_err();
     assert!(error.to_string().contains("labtop did not run it"), "{error}");
-    let error = rerun(&bench.lab, 99, &witness, &Stop::default()).await.unwrap_err();
+    let error = rerun(&bench.lab, 99, Consent::None, &witness, &Stop::default()).await.unwrap_err();
     assert!(matches!(error, OpsError::Store(error) if error.kind == ErrorKind::NotFound));
 }
 

@@ -1,18 +1,19 @@
 //! Which commands run here. They come out of a store to which others write: a batch file that is run by hand is the
 //! user's own word, everything else runs only where this machine's settings allow it or somebody agrees to it.
 
+mod memory;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use etcetera::BaseStrategy;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(super) use self::memory::Memory;
 use super::{OpsError, Result};
 use crate::config;
 use crate::domain::batch::{Batch, BatchId};
@@ -29,8 +30,6 @@ use crate::store::queue::{BatchQueue, Claimant, QueuedCommand};
 const LOOK: Duration = Duration::from_secs(5);
 /// What is told of a command, in bytes.
 const TOLD: usize = 500;
-/// What was remembered of a batch is forgotten after that long.
-const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
 /// Whether somebody has seen the command of a batch and wants it run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +38,12 @@ pub enum Consent {
     #[default]
     None,
     Given,
+}
+
+impl Consent {
+    pub fn of(given: bool) -> Self {
+        if given { Consent::Given } else { Consent::None }
+    }
 }
 
 /// The commands that a crew may run, by batch.
@@ -93,11 +98,11 @@ impl Commands {
         };
         let due = self.judged().looked.is_none_or(|looked| looked.elapsed() >= LOOK);
         if due {
-            self.look(queue, allowed).await?;
+            self.look(queue, allowed, claimant.labels.as_deref()).await?;
         }
         let mut claimed = queue.claim(from, &self.restrict(claimant), limit).await?;
         let rest = limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
-        if !due && rest > 0 && self.look(queue, allowed).await? {
+        if !due && rest > 0 && self.look(queue, allowed, claimant.labels.as_deref()).await? {
             claimed.extend(queue.claim(from, &self.restrict(claimant), rest).await?);
         }
         Ok(claimed)
@@ -110,24 +115,27 @@ impl Commands {
     }
 
     /// Judges what is new in the queue; true when some of it may run here.
-    async fn look(&self, queue: &dyn BatchQueue, allowed: &[Allowed]) -> store::Result<bool> {
+    async fn look(
+        &self,
+        queue: &dyn BatchQueue,
+        allowed: &[Allowed],
+        labels: Option<&[String]>,
+    ) -> store::Result<bool> {
         let known: Vec<BatchId> = self.judged().commands.keys().copied().collect();
         let found = queue.queued_commands(&known).await?;
         let mut judged = self.judged();
         judged.looked = Some(Instant::now());
         let mut some = false;
         for queued in found {
-            let (batch, command) = (queued.batch, judge(&queued, allowed));
-            match command {
-                Ok(command) => {
-                    some = true;
-                    judged.commands.insert(batch, Some(Arc::new(command)));
-                }
+            let command = match judge(&queued, allowed, labels) {
+                Ok(command) => command.map(Arc::new),
                 Err(why) => {
-                    judged.commands.insert(batch, None);
                     judged.to_tell.push(why);
+                    None
                 }
-            }
+            };
+            some |= command.is_some();
+            judged.commands.insert(queued.batch, command);
         }
         Ok(some)
     }
@@ -137,13 +145,20 @@ impl Commands {
     }
 }
 
-/// The command of a batch if it may run here, else what to tell.
-fn judge(queued: &QueuedCommand, allowed: &[Allowed]) -> Result<ProcessSpec, String> {
+/// The command of a batch if it may run here, else what to tell; none where it is for other workers anyway.
+fn judge(
+    queued: &QueuedCommand,
+    allowed: &[Allowed],
+    labels: Option<&[String]>,
+) -> Result<Option<ProcessSpec>, String> {
     let QueuedCommand { batch, spec, queued } = queued;
-    let command = BatchSpec::from_json(spec).map_err(|error| format!("batch {batch}: {error}"))?.process;
-    let command = command.ok_or_else(|| format!("batch {batch} has trials of commands and no command"))?;
+    let spec = BatchSpec::from_json(spec).map_err(|error| format!("batch {batch}: {error}"))?;
+    if labels.is_some_and(|labels| !spec.labels.iter().all(|label| labels.contains(label))) {
+        return Ok(None);
+    }
+    let command = spec.process.ok_or_else(|| format!("batch {batch} has trials of commands and no command"))?;
     if is_allowed(&command, allowed) {
-        return Ok(command);
+        return Ok(Some(command));
     }
     Err(format!(
         "{queued} queued experiments of batch {batch} need a command that this worker does not allow: {} (the setting \
@@ -157,19 +172,24 @@ fn is_allowed(command: &ProcessSpec, allowed: &[Allowed]) -> bool {
 }
 
 /// The command of a batch in the store that somebody wants run again here: one that the settings allow, that was queued
-/// from here, or that somebody agreed to. None for a batch of another runner.
-pub(super) fn decide(lab: &Lab, batch: &Batch, consent: Consent) -> Result<Option<Arc<ProcessSpec>>> {
+/// from here, or that somebody agreed to. None for a batch of another runner. `how` is what to say to agree.
+pub(super) fn decide(
+    lab: &Lab,
+    batch: &Batch,
+    consent: Consent,
+    how: &str,
+) -> Result<Option<Arc<ProcessSpec>>> {
     if batch.spec.get("runner").and_then(Value::as_str) != Some(RUNNER) {
         return Ok(None);
     }
     let spec = BatchSpec::from_json(&batch.spec).map_err(|error| OpsError::Invalid(error.to_string()))?;
     let Some(command) = spec.process else { return Ok(None) };
-    if consent == Consent::Given || is_allowed(&command, &lab.settings.worker.commands) || is_remembered(batch) {
+    if consent == Consent::Given || is_allowed(&command, &lab.settings.worker.commands) || lab.memory.has(batch, &command) {
         return Ok(Some(Arc::new(command)));
     }
     Err(OpsError::Invalid(format!(
         "batch {} was not made here, and this machine's settings (worker.commands) do not allow its command:\n  {}\nIf you \
-         know what it does, --allow-command runs it",
+         know what it does: {how} --allow-command",
         batch.id,
         one_line(&command.told(), TOLD)
     )))
@@ -187,40 +207,4 @@ pub(super) fn line(command: &ProcessSpec, run: &NewExperiment, key: Uuid, seed: 
     let words = command.expand(&values).map_err(OpsError::Invalid)?;
     ProcessSpec::variables(&values).map_err(OpsError::Invalid)?;
     Ok(quoted(&words))
-}
-
-/// Notes that a batch was made here by this user, with this command: going on with it needs no other word.
-pub(super) fn remember(batch: &Batch) {
-    let Some(place) = place_of(batch) else { return };
-    let Some(folder) = place.parent() else { return };
-    if let Err(error) = fs::create_dir_all(folder).and_then(|()| fs::write(&place, "")) {
-        // It costs a question later.
-        tracing::warn!("{}: that batch {} was made here is not remembered: {error}", place.display(), batch.id);
-    }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-        if matches!(age, Ok(Ok(age)) if age > REMEMBERED)
-            && let Err(error) = fs::remove_file(entry.path())
-        {
-            tracing::debug!("{}: {error}", entry.path().display());
-        }
-    }
-}
-
-fn is_remembered(batch: &Batch) -> bool {
-    place_of(batch).is_some_and(|place| place.is_file())
-}
-
-/// A file whose name is made of the batch and its command, so that a command changed by others is another one. None for
-/// batches without commands, and without a home.
-fn place_of(batch: &Batch) -> Option<PathBuf> {
-    let command = BatchSpec::from_json(&batch.spec).ok()?.process?;
-    let mut digest = Sha256::new();
-    for part in [batch.key.to_string(), command.told(), format!("{:?} {:?}", command.env, command.metrics)] {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    let name: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let folder = etcetera::choose_base_strategy().ok()?.state_dir()?;
-    Some(folder.join("labtop").join("commands").join(name))
 }
