@@ -141,11 +141,7 @@ pub async fn rerun(
 }
 
 /// What runs an old experiment of the runner `process` again; none for other runners.
-async fn command_of(
-    lab: &Lab,
-    old: &Experiment,
-    consent: Consent,
-) -> Result<Option<Arc<ProcessSpec>>> {
+async fn command_of(lab: &Lab, old: &Experiment, consent: Consent) -> Result<Option<Arc<ProcessSpec>>> {
     if old.runner != process::RUNNER {
         return Ok(None);
     }

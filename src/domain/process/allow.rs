@@ -8,7 +8,10 @@ use super::{ProcessSpec, Template, quoted, tidy};
 
 /// One entry of the setting `worker.commands`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "a program, a list of words, or { command = [...], cwd = \"...\" } is expected")]
+#[serde(
+    untagged,
+    expecting = "a program, a list of words, or { command = [...], cwd = \"...\" } is expected"
+)]
 pub enum Allowed {
     /// A program with any arguments, in any folder.
     Program(String),
@@ -46,7 +49,9 @@ impl Allowed {
             return Some(format!("'{program}': write the whole path, or its name alone"));
         }
         match cwd {
-            Some(cwd) if !cwd.is_absolute() => Some(format!("'{}': write the whole path of `cwd`", cwd.display())),
+            Some(cwd) if !cwd.is_absolute() => {
+                Some(format!("'{}': write the whole path of `cwd`", cwd.display()))
+            }
             _ => None,
         }
     }
@@ -195,7 +200,9 @@ mod tests {
 
     #[test]
     fn entries_that_cannot_be_meant_are_told() {
-        for entry in ["''", "[]", "['']", "'./train.sh'", "['bin/*']", "['py{x}']", "{ command = ['a'], cwd = 'b' }"] {
+        for entry in
+            ["''", "[]", "['']", "'./train.sh'", "['bin/*']", "['py{x}']", "{ command = ['a'], cwd = 'b' }"]
+        {
             assert!(allowed(entry).problem().is_some(), "{entry}");
         }
     }

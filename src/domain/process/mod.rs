@@ -110,7 +110,8 @@ impl ProcessKeys {
     pub fn check(self, parameters: &[&str]) -> Result<ProcessSpec, String> {
         let Some(command) = self.command else {
             return Err(
-                "`command` is missing: the runner 'process' needs one, as in [\"python3\", \"train.py\"]".to_owned()
+                "`command` is missing: the runner 'process' needs one, as in [\"python3\", \"train.py\"]"
+                    .to_owned(),
             );
         };
         let timeout = self.timeout.as_deref().map(duration).transpose()?;
@@ -228,7 +229,6 @@ impl ProcessSpec {
                 })
             })
     }
-
 }
 
 /// Where labtop keeps its passwords and tokens, and what it says to its own runs.

@@ -25,7 +25,9 @@ impl Template {
             }
             let end = after.find(['{', '}']).filter(|&end| brace == "{" && after[end..].starts_with('}'));
             let Some(end) = end else {
-                return Err(format!("the {brace} in '{text}' has no other half (a brace of its own is doubled)"));
+                return Err(format!(
+                    "the {brace} in '{text}' has no other half (a brace of its own is doubled)"
+                ));
             };
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -69,7 +71,11 @@ impl Template {
                 Part::Text(text) => filled.push_str(text),
                 Part::Name(name) => match value(name) {
                     Some(value) => filled.push_str(&value),
-                    None => return Err(format!("the command needs a parameter '{name}', which the run does not have")),
+                    None => {
+                        return Err(format!(
+                            "the command needs a parameter '{name}', which the run does not have"
+                        ));
+                    }
                 },
             }
         }

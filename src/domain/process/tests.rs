@@ -23,8 +23,15 @@ fn values(parameters: &Parameters) -> Values<'_> {
 
 #[test]
 fn placeholders_become_what_the_run_has() {
-    let command =
-        ["train", "--lr={learning_rate}", "{opt}", "{layers}", "{{literal}}", "{model}/{dataset}/{seed}", "{key}"];
+    let command = [
+        "train",
+        "--lr={learning_rate}",
+        "{opt}",
+        "{layers}",
+        "{{literal}}",
+        "{model}/{dataset}/{seed}",
+        "{key}",
+    ];
     let spec = keys(&command).check(&["learning_rate", "opt", "layers", "warm-up", "model"]).unwrap();
     let parameters = parameters();
     let expanded = spec.expand(&values(&parameters)).unwrap();
@@ -92,7 +99,9 @@ fn what_is_wrong_names_the_key_and_what_is_accepted() {
 #[test]
 fn labtops_own_variables_are_not_handed_on() {
     let spec = keys(&["a"]).check(&[]).unwrap();
-    for own in ["DATABASE_URL", "PGPASSWORD", "PGHOST", "CHROMA_API_KEY", "LABTOP__CHROMA__TOKEN", "LABTOP_RUN_KEY"] {
+    for own in
+        ["DATABASE_URL", "PGPASSWORD", "PGHOST", "CHROMA_API_KEY", "LABTOP__CHROMA__TOKEN", "LABTOP_RUN_KEY"]
+    {
         assert!(!spec.inherits(own), "{own}");
     }
     assert!(spec.inherits("PATH") && spec.inherits("CUDA_VISIBLE_DEVICES"));

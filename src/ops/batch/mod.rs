@@ -242,8 +242,11 @@ pub async fn create(lab: &Lab, spec: &BatchSpec) -> Result<Batch> {
         spec: spec.to_json(),
         parallel: spec.parallel,
     };
-    let trials =
-        spec.trials().into_iter().map(|trial| queued(spec, trial, lab.place())).collect::<Result<Vec<_>>>()?;
+    let trials = spec
+        .trials()
+        .into_iter()
+        .map(|trial| queued(spec, trial, lab.place()))
+        .collect::<Result<Vec<_>>>()?;
     let batch = lab.queue.create_batch(&new, &trials).await?;
     if let Some(command) = &spec.process {
         lab.memory.keep(&batch, command);

@@ -39,7 +39,11 @@ impl Memory {
         let place = folder.join(name(batch, command));
         if let Err(error) = fs::create_dir_all(folder).and_then(|()| fs::write(&place, "")) {
             // It costs a question later.
-            tracing::warn!("{}: that batch {} was made here is not remembered: {error}", place.display(), batch.id);
+            tracing::warn!(
+                "{}: that batch {} was made here is not remembered: {error}",
+                place.display(),
+                batch.id
+            );
         }
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());

@@ -156,7 +156,8 @@ fn judge(
     if labels.is_some_and(|labels| !spec.labels.iter().all(|label| labels.contains(label))) {
         return Ok(None);
     }
-    let command = spec.process.ok_or_else(|| format!("batch {batch} has trials of commands and no command"))?;
+    let command =
+        spec.process.ok_or_else(|| format!("batch {batch} has trials of commands and no command"))?;
     if is_allowed(&command, allowed) {
         return Ok(Some(command));
     }
@@ -184,7 +185,10 @@ pub(super) fn decide(
     }
     let spec = BatchSpec::from_json(&batch.spec).map_err(|error| OpsError::Invalid(error.to_string()))?;
     let Some(command) = spec.process else { return Ok(None) };
-    if consent == Consent::Given || is_allowed(&command, &lab.settings.worker.commands) || lab.memory.has(batch, &command) {
+    if consent == Consent::Given
+        || is_allowed(&command, &lab.settings.worker.commands)
+        || lab.memory.has(batch, &command)
+    {
         return Ok(Some(Arc::new(command)));
     }
     Err(OpsError::Invalid(format!(
@@ -197,13 +201,8 @@ pub(super) fn decide(
 
 /// The command line of one run, as it is kept with it.
 pub(super) fn line(command: &ProcessSpec, run: &NewExperiment, key: Uuid, seed: u64) -> Result<String> {
-    let values = Values {
-        model: &run.model_type,
-        dataset: &run.dataset,
-        seed,
-        key,
-        parameters: &run.parameters,
-    };
+    let values =
+        Values { model: &run.model_type, dataset: &run.dataset, seed, key, parameters: &run.parameters };
     let words = command.expand(&values).map_err(OpsError::Invalid)?;
     ProcessSpec::variables(&values).map_err(OpsError::Invalid)?;
     Ok(quoted(&words))

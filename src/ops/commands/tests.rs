@@ -53,7 +53,10 @@ async fn a_worker_takes_what_is_allowed_and_tells_of_the_rest_once() {
     assert_eq!((with(&bench, Status::Completed), with(&bench, Status::Queued)), (2, 2));
     let told = witness.warnings();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("2 queued experiments of batch 1") && told[0].contains("false {lr}"), "{told:?}");
+    assert!(
+        told[0].contains("2 queued experiments of batch 1") && told[0].contains("false {lr}"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +97,10 @@ async fn going_on_with_a_batch_of_others_wants_consent() {
     let mut changed = batch.clone();
     changed.spec.insert("command".to_owned(), serde_json::json!(["rm", "{lr}"]));
     let refused = decide(&bench.lab, &changed, Consent::None, how).unwrap_err().to_string();
-    assert!(refused.contains("rm {lr}") && refused.contains("labtop batch resume 1 --allow-command"), "{refused}");
+    assert!(
+        refused.contains("rm {lr}") && refused.contains("labtop batch resume 1 --allow-command"),
+        "{refused}"
+    );
 
     forget(&mut bench);
     assert!(decide(&bench.lab, &batch, Consent::None, how).is_err());
@@ -130,7 +136,8 @@ async fn embeddings_of_a_run_are_in_its_collection() {
     let spec = BatchSpec::parse(&text, "a test").unwrap();
     let report = batch::run(&bench.lab, &spec, &witness, &Stop::default()).await.unwrap();
     assert_eq!(report.batch.counts.completed, 1);
-    let told = |news: &News| matches!(news, News::Log { line, .. } if line.starts_with("1 embeddings added to a_d"));
+    let told =
+        |news: &News| matches!(news, News::Log { line, .. } if line.starts_with("1 embeddings added to a_d"));
     assert_eq!(witness.count(told), 1, "{:?}", witness.all());
     let page = crate::domain::collection::RecordPage { limit: 10, ..Default::default() };
     let records = bench.lab.collections.records("a_d", &page).await.unwrap();

@@ -114,7 +114,9 @@ impl<'a> Recorder<'a> {
         let line = match told {
             Ok(Arrival::Stored) => format!("{count} embeddings added to {collection}"),
             Ok(Arrival::Postponed(why)) => format!("{count} embeddings wait for {collection}: {why}"),
-            Ok(Arrival::Refused(error)) => format!("{count} embeddings were not added to {collection}: {error}"),
+            Ok(Arrival::Refused(error)) => {
+                format!("{count} embeddings were not added to {collection}: {error}")
+            }
             Err(error) => format!("{count} embeddings were not added to {collection}: {error}"),
         };
         self.watcher.saw(News::Log { id, line });

@@ -34,7 +34,7 @@ pub(super) struct Reading {
     /// The last point of each metric.
     last: Map<String, Value>,
     result: Option<Map<String, Value>>,
-    /// Of a hundred, the last that was told.
+    /// Of a hundred, the last that was told; in tens.
     progress: Option<u8>,
     /// The last lines of the log, of either stream.
     tails: [VecDeque<String>; 2],
@@ -179,7 +179,8 @@ impl Reading {
     }
 
     fn progress(&mut self, part: f64) -> Option<Report> {
-        let percent = (part.clamp(0.0, 1.0) * 100.0) as u8;
+        // In tens: it is a log.
+        let percent = (part.clamp(0.0, 1.0) * 10.0) as u8 * 10;
         (self.progress.replace(percent) != Some(percent)).then(|| Report::Log(format!("{percent} % done")))
     }
 
@@ -245,7 +246,11 @@ fn without_nan(text: &str) -> Option<String> {
             continue;
         }
         // A character behind a backslash ends no text.
-        let taken = if within && first == '\\' { rest.chars().take(2).map(char::len_utf8).sum() } else { first.len_utf8() };
+        let taken = if within && first == '\\' {
+            rest.chars().take(2).map(char::len_utf8).sum()
+        } else {
+            first.len_utf8()
+        };
         within ^= first == '"';
         kept.push_str(&rest[..taken]);
         rest = &rest[taken..];
@@ -275,7 +280,10 @@ mod tests {
     }
 
     fn step(step: i64, metrics: &[(&str, f64)]) -> Report {
-        Report::Step { step, metrics: metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect() }
+        Report::Step {
+            step,
+            metrics: metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        }
     }
 
     fn log(text: &str) -> Report {
@@ -288,7 +296,10 @@ mod tests {
         let text = r#"{"step": 3, "metrics": {"accuracy": 0.81, "loss": 0.4}}"#;
         assert_eq!(hear(&mut reading, text), [step(3, &[("accuracy", 0.81), ("loss", 0.4)])]);
         assert_eq!(hear(&mut reading, r#"{"metrics": {"loss": 0.3}}"#), [step(1, &[("loss", 0.3)])]);
-        assert_eq!(hear(&mut reading, r#"{"step": 4.0, "metrics": {"loss": 1}}"#), [step(4, &[("loss", 1.0)])]);
+        assert_eq!(
+            hear(&mut reading, r#"{"step": 4.0, "metrics": {"loss": 1}}"#),
+            [step(4, &[("loss", 1.0)])]
+        );
         assert_eq!(json!(reading.results()), json!({ "accuracy": 0.81, "loss": 1.0 }), "the last points");
         assert_eq!(hear(&mut reading, r#"{"progress": 0.404}"#), [log("40 % done")]);
         assert_eq!(hear(&mut reading, r#"{"progress": 0.405}"#), [], "told already");
@@ -301,9 +312,14 @@ mod tests {
         let mut reading = reading(Value::Null);
         let text = r#"{"embeddings": [{"id": "a", "document": "x", "embedding": [1, 2.5], "metadata": {"k": 1}}, {"id": 3}]}"#;
         let reports = hear(&mut reading, text);
-        let [Report::Log(told), Report::Embeddings(records)] = reports.as_slice() else { panic!("{reports:?}") };
+        let [Report::Log(told), Report::Embeddings(records)] = reports.as_slice() else {
+            panic!("{reports:?}")
+        };
         assert!(told.starts_with("an embedding was left out"), "{told}");
-        assert_eq!((records[0].id.as_str(), records[0].embedding.as_deref()), ("a", Some([1.0, 2.5].as_slice())));
+        assert_eq!(
+            (records[0].id.as_str(), records[0].embedding.as_deref()),
+            ("a", Some([1.0, 2.5].as_slice()))
+        );
     }
 
     #[test]
@@ -329,10 +345,14 @@ mod tests {
 
     #[test]
     fn patterns_find_figures_in_lines_that_stay_in_the_log() {
-        let mut reading =
-            reading(json!({ "accuracy": "val_acc: ([0-9.]+)", "loss": "epoch (?P<step>[0-9]+).* loss=([0-9.]+)" }));
+        let mut reading = reading(
+            json!({ "accuracy": "val_acc: ([0-9.]+)", "loss": "epoch (?P<step>[0-9]+).* loss=([0-9.]+)" }),
+        );
         let text = "epoch 7 loss=0.5 val_acc: 0.8";
-        assert_eq!(hear(&mut reading, text), [log(text), step(1, &[("accuracy", 0.8)]), step(7, &[("loss", 0.5)])]);
+        assert_eq!(
+            hear(&mut reading, text),
+            [log(text), step(1, &[("accuracy", 0.8)]), step(7, &[("loss", 0.5)])]
+        );
         let text = "val_acc: 0.81 val_acc: 0.82";
         assert_eq!(
             hear(&mut reading, text),
@@ -343,7 +363,13 @@ mod tests {
     #[test]
     fn everything_else_is_log_and_the_last_of_it_tells_why() {
         let mut reading = reading(Value::Null);
-        for text in [r#"{"step": 1, "metrics""#, r#"{"other": 1}"#, r#"{"step": "x", "metrics": {"a": 1}}"#, "[1]", "plain"] {
+        for text in [
+            r#"{"step": 1, "metrics""#,
+            r#"{"other": 1}"#,
+            r#"{"step": "x", "metrics": {"a": 1}}"#,
+            "[1]",
+            "plain",
+        ] {
             assert_eq!(hear(&mut reading, text), [log(text)]);
         }
         assert_eq!(reading.why().as_deref(), Some(r#"{"step": "x", "metrics": {"a": 1}} | [1] | plain"#));
@@ -352,7 +378,10 @@ mod tests {
         assert_eq!(reports, [log(&format!("{}… (2003 bytes more were cut)", "é".repeat(4000)))]);
         assert_eq!(reading.why().unwrap().chars().count(), 300, "what is said on stderr counts");
         let err = Line { text: r#"{"metrics": {"a": 1}}"#.to_owned(), cut: 0 };
-        assert!(matches!(reading.line(&err, Stream::Err)[..], [Report::Log(_)]), "stdout alone is spoken to us");
+        assert!(
+            matches!(reading.line(&err, Stream::Err)[..], [Report::Log(_)]),
+            "stdout alone is spoken to us"
+        );
     }
 
     proptest! {

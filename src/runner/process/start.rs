@@ -46,7 +46,9 @@ pub(super) fn start(spec: &ProcessSpec, job: &Job) -> Result<Child, RunError> {
     };
     if let Some(cwd) = spec.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
         let cwd = cwd.display();
-        return Err(failed(format!("its folder {cwd} does not exist on this machine (the key `cwd` names it)")));
+        return Err(failed(format!(
+            "its folder {cwd} does not exist on this machine (the key `cwd` names it)"
+        )));
     }
     let Some(file) = resolve(program, spec.cwd.as_deref()) else {
         return Err(failed(format!(

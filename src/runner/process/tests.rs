@@ -135,7 +135,8 @@ async fn parameters_go_in_and_metrics_come_out() {
 #[tokio::test]
 async fn a_script_that_knows_nothing_of_us_is_read_by_patterns() {
     let place = Place::new();
-    let metrics = json!({ "accuracy": "val_acc: ([0-9.]+)", "loss": "^epoch (?P<step>[0-9]+) .*loss ([0-9.]+)" });
+    let metrics =
+        json!({ "accuracy": "val_acc: ([0-9.]+)", "loss": "^epoch (?P<step>[0-9]+) .*loss ([0-9.]+)" });
     let keys = ProcessKeys {
         metrics: metrics.as_object().cloned(),
         ..place.keys("for i in 1 2; do echo \"epoch $((i * 10)) loss 0.$i val_acc: 0.8$i\"; done >&2")
@@ -152,7 +153,8 @@ async fn a_script_that_knows_nothing_of_us_is_read_by_patterns() {
 #[tokio::test]
 async fn a_failure_says_what_the_command_said_last() {
     let place = Place::new();
-    let (ended, _) = run(place.script("echo fine; for i in 1 2 3 4; do echo line $i >&2; done; exit 3")).await;
+    let (ended, _) =
+        run(place.script("echo fine; for i in 1 2 3 4; do echo line $i >&2; done; exit 3")).await;
     assert_eq!(failure(ended), "exited with status 3: line 2 | line 3 | line 4");
     let (ended, _) = run(place.script("echo out; exit 1")).await;
     assert_eq!(failure(ended), "exited with status 1: out");
@@ -194,7 +196,8 @@ async fn only_what_is_named_is_inherited() {
         // What the shell adds by itself.
         .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
         .collect();
-    let own = ["DATASET", "MODEL", "PARAM_LR", "RUN_ID", "RUN_KEY", "SEED"].map(|name| format!("LABTOP_{name}"));
+    let own =
+        ["DATASET", "MODEL", "PARAM_LR", "RUN_ID", "RUN_KEY", "SEED"].map(|name| format!("LABTOP_{name}"));
     assert_eq!(names, own.iter().map(String::as_str).chain(["PATH"]).collect::<Vec<_>>());
 }
 
@@ -257,9 +260,14 @@ async fn what_a_finished_command_left_running_is_ended() {
 async fn what_an_earlier_try_left_is_ended_first() {
     let place = Place::new();
     let job = place.script("true");
-    let mut left = Plain::new("sleep").arg("1000").env(MARK, job.key.to_string()).stdin(Stdio::null()).spawn().unwrap();
-    let mut other =
-        Plain::new("sleep").arg("1000").env(MARK, Uuid::new_v4().to_string()).stdin(Stdio::null()).spawn().unwrap();
+    let mut left =
+        Plain::new("sleep").arg("1000").env(MARK, job.key.to_string()).stdin(Stdio::null()).spawn().unwrap();
+    let mut other = Plain::new("sleep")
+        .arg("1000")
+        .env(MARK, Uuid::new_v4().to_string())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
     let (ended, reports) = run(job).await;
     ended.unwrap();
     assert!(!left.wait().unwrap().success());
@@ -284,6 +292,10 @@ async fn a_flood_without_line_breaks_is_cut() {
     let (ended, reports) = run(place.script("head -c 20000000 /dev/zero | tr '\\0' x; echo; echo end")).await;
     ended.unwrap();
     let [Report::Log(cut), Report::Log(end)] = reports.as_slice() else { panic!("{}", reports.len()) };
-    assert!(cut.len() < 5000 && cut.ends_with("(19996000 bytes more were cut)"), "{}", &cut[cut.len() - 50..]);
+    assert!(
+        cut.len() < 5000 && cut.ends_with("(19996000 bytes more were cut)"),
+        "{}",
+        &cut[cut.len() - 50..]
+    );
     assert_eq!(end, "end");
 }

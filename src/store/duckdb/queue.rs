@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::domain::worker::Doing;
 use crate::domain::process::RUNNER;
+use crate::domain::worker::Doing;
 use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 

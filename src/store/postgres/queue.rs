@@ -8,8 +8,8 @@ use tokio_postgres::types::ToSql;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
-use crate::domain::worker::Doing;
 use crate::domain::process::RUNNER;
+use crate::domain::worker::Doing;
 use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::{ErrorKind, Result, StoreError};
 
@@ -83,7 +83,11 @@ impl BatchQueue for Pg {
         let read = |row| {
             let queued: i64 = self.value(doing, row, 2)?;
             let batch = self.value(doing, row, 0)?;
-            Ok(QueuedCommand { batch, spec: json::as_object(self.value(doing, row, 1)?), queued: queued.unsigned_abs() })
+            Ok(QueuedCommand {
+                batch,
+                spec: json::as_object(self.value(doing, row, 1)?),
+                queued: queued.unsigned_abs(),
+            })
         };
         rows.iter().map(read).collect()
     }

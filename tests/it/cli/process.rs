@@ -44,12 +44,27 @@ fn a_batch_of_commands_is_run_and_read() {
         assert!(run["training_time_seconds"].as_f64() > Some(0.0));
     }
     assert_eq!(report["best"]["parameters"]["digit"], 8);
-    let shown = lab.json(&["show", "1"]);
+    let shown = lab.json(&["show", "1", "--points"]);
     let points = shown["points"].as_array().unwrap();
     let of = |name: &str| points.iter().filter(|point| point["name"] == name).count();
     assert_eq!((of("accuracy"), of("loss")), (3, 1), "{shown}");
     let documents = lab.json(&["collections", "ls"]);
     assert_eq!(documents.as_array().unwrap().len(), 2, "{documents}");
+}
+
+#[test]
+fn the_shipped_example_trains() {
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/batches/script.toml");
+    let lab = Labtop::new();
+    let report = lab.json(&["batch", "run", EXAMPLE]);
+    assert_eq!(report["batch"]["completed"], 6, "{report}");
+    for run in report["experiments"].as_array().unwrap() {
+        let (accuracy, f1) = (run["accuracy"].as_f64().unwrap(), run["f1_score"].as_f64().unwrap());
+        assert!(accuracy > 0.7 && accuracy < 1.0 && f1 > 0.7, "it has learned: {run}");
+        assert_eq!(run["attempt"], 1);
+    }
+    let points = lab.json(&["show", "1", "--points"])["points"].as_array().unwrap().len();
+    assert_eq!(points, 2 * 40);
 }
 
 #[test]
@@ -129,7 +144,10 @@ fn a_worker_runs_only_commands_that_its_settings_allow() {
     let ran = lab.run(&["worker", "--once"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(ran.stderr.matches("worker.commands").count(), 1, "told once: {}", ran.stderr);
-    assert!(ran.stderr.contains("4 queued experiments of batch 1") && ran.stderr.contains("sh train.sh"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("4 queued experiments of batch 1") && ran.stderr.contains("sh train.sh"),
+        "{ran:?}"
+    );
     let batches = lab.json(&["batch", "ls"]);
     let counts = |batch: &Value| (batch["queued"].clone(), batch["completed"].clone());
     assert_eq!(counts(&batches[1]), (json!(4), json!(0)), "they wait for another");
@@ -149,7 +167,10 @@ fn a_batch_of_others_is_not_resumed_unseen() {
     for command in ["resume", "retry"] {
         let ran = lab.run(&["batch", command, "1"]);
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stderr.contains("sh train.sh {digit}") && ran.stderr.contains("--allow-command"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("sh train.sh {digit}") && ran.stderr.contains("--allow-command"),
+            "{ran:?}"
+        );
     }
     assert_eq!(lab.json(&["batch", "ls"])[0]["queued"], 4, "nothing was touched");
     lab.ok(&["batch", "resume", "1", "--allow-command"]);

@@ -74,7 +74,10 @@ fn what_outlived_a_killed_labtop_is_ended_before_the_run_is_tried_again() {
     lab.ok(&["batch", "resume", "1"]);
     assert_eq!(pids.map(lives), [false; 2]);
     let run = only_run(&lab);
-    assert_eq!((&run["status"], &run["attempt"], &run["accuracy"]), (&json!("completed"), &json!(2), &json!(0.5)));
+    assert_eq!(
+        (&run["status"], &run["attempt"], &run["accuracy"]),
+        (&json!("completed"), &json!(2), &json!(0.5))
+    );
 }
 
 #[test]
@@ -126,7 +129,8 @@ fn on_one_postgres_each_machine_decides_what_it_runs() {
     assert_eq!(counts(), (3, 0));
 
     let folder = desk.folder.path().display().to_string();
-    let allowed = format!("[worker]\ncommands = [{{ command = ['sh', 'train.sh', '*'], cwd = '{folder}' }}]\n");
+    let allowed =
+        format!("[worker]\ncommands = [{{ command = ['sh', 'train.sh', '*'], cwd = '{folder}' }}]\n");
     able.write("labtop.toml", &allowed);
     able.ok(&["worker", "--once"]);
     assert_eq!(counts(), (0, 3));
