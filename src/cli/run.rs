@@ -50,7 +50,7 @@ pub struct Args {
     delay_ms: Option<u64>,
     /// What runs in the place of a simulation, behind `--`: {name} in it stands for the parameter, {model}, {dataset},
     /// {seed} and {key} for those of the run. config/batches/README.md says how its output is read
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["steps", "delay_ms"])]
     command: Vec<String>,
 }
 

@@ -15,7 +15,8 @@ use crate::runner::{Job, RunError};
 /// when a name alone is not found.
 pub fn resolve(program: &str, cwd: Option<&Path>) -> Option<PathBuf> {
     if program.contains('/') {
-        return Some(tidy(&cwd.unwrap_or(Path::new("")).join(program)));
+        let here = env::current_dir().ok()?;
+        return Some(tidy(&here.join(cwd.unwrap_or(Path::new(""))).join(program)));
     }
     let path = env::var_os("PATH")?;
     // A relative folder in PATH would mean another place in every folder.
@@ -44,13 +45,15 @@ pub(super) fn start(spec: &ProcessSpec, job: &Job) -> Result<Child, RunError> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(failed("it names no program".to_owned()));
     };
-    if let Some(cwd) = spec.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
+    // As it was judged: by its name, and not by where links and `..` lead.
+    let cwd = spec.cwd.as_deref().map(tidy);
+    if let Some(cwd) = cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
         let cwd = cwd.display();
         return Err(failed(format!(
             "its folder {cwd} does not exist on this machine (the key `cwd` names it)"
         )));
     }
-    let Some(file) = resolve(program, spec.cwd.as_deref()) else {
+    let Some(file) = resolve(program, cwd.as_deref()) else {
         return Err(failed(format!(
             "the program '{program}' is not in PATH on this machine: install it, or write its whole path"
         )));
@@ -59,7 +62,7 @@ pub(super) fn start(spec: &ProcessSpec, job: &Job) -> Result<Child, RunError> {
     let inherited = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| spec.inherits(name)));
     command.args(arguments).env_clear().envs(inherited).envs(variables);
     command.env("LABTOP_RUN_ID", job.experiment_id.to_string());
-    if let Some(cwd) = &spec.cwd {
+    if let Some(cwd) = cwd {
         command.current_dir(cwd);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
