@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::process::ProcessSpec;
+use super::process::{ProcessSpec, quoted};
 
 pub use trials::{Trial, derived_seed};
 
@@ -123,7 +123,9 @@ impl BatchSpec {
             [] => String::new(),
             labels => format!(" · for workers with {}", labels.join(", ")),
         };
-        format!("{trials} {plural} · {search} · {} · parallel {}{labels}", self.runner, self.parallel)
+        let command = self.process.as_ref().map(|process| format!(" · {}", quoted(&process.command)));
+        let command = command.unwrap_or_default();
+        format!("{trials} {plural} · {search} · {} · parallel {}{labels}{command}", self.runner, self.parallel)
     }
 
     /// The whole of it, as it is kept with the batch; [`BatchSpec::from_json`] reads it back.

@@ -73,6 +73,7 @@ fn a_command_belongs_to_a_file_in_a_folder() {
     assert_eq!(read("cwd = '/srv'"), std::path::Path::new("/srv"));
     let spec = BatchSpec::read(&path).unwrap();
     assert_eq!(BatchSpec::from_json(&spec.to_json()).unwrap(), spec);
+    assert_eq!(spec.summary(), "2 trials · grid · process · parallel 1 · a {model}");
 }
 
 #[test]

@@ -43,6 +43,11 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn start(lab: &Labtop, arguments: &[&str]) -> (Child, [i32; 2]) {
     let mut command = lab.command();
     let child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    (child, processes(lab))
+}
+
+/// Those of the script, once they are there.
+fn processes(lab: &Labtop) -> [i32; 2] {
     let pids = ["own", "far"].map(|name| {
         until(name, || {
             let text = fs::read_to_string(lab.folder.path().join(name)).ok()?;
@@ -50,7 +55,7 @@ fn start(lab: &Labtop, arguments: &[&str]) -> (Child, [i32; 2]) {
         })
     });
     assert_eq!(pids.map(lives), [true; 2]);
-    (child, pids)
+    pids
 }
 
 fn with_script() -> (Labtop, String) {
@@ -99,6 +104,26 @@ fn a_run_that_is_cancelled_from_elsewhere_ends() {
     until("the end of the processes", || (pids.map(lives) == [false; 2]).then_some(()));
     child.wait().unwrap();
     assert_eq!(only_run(&lab)["status"], "cancelled");
+}
+
+#[test]
+fn a_run_that_is_cancelled_on_the_screen_leaves_nobody() {
+    let (lab, _) = with_script();
+    fs::create_dir_all(lab.folder.path().join("config/batches")).unwrap();
+    lab.write("config/batches/stays.toml", &BATCH.replace("[params]", "cwd = '../..'\n[params]"));
+    let mut terminal = lab.dashboard(100, 30);
+    terminal.wait_for("No experiments yet");
+    terminal.press("b");
+    terminal.wait_for("1 trial · grid · process");
+    terminal.press("\r");
+    let pids = processes(&lab);
+    terminal.wait_for("running");
+    terminal.press("x");
+    terminal.wait_for("cancelled");
+    until("the end of the processes", || (pids.map(lives) == [false; 2]).then_some(()));
+    terminal.wait_for("Batch 1: 0 completed");
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
 }
 
 /// Machines with folders, homes and settings of their own on one database.
