@@ -125,7 +125,10 @@ impl BatchSpec {
         };
         let command = self.process.as_ref().map(|process| format!(" · {}", quoted(&process.command)));
         let command = command.unwrap_or_default();
-        format!("{trials} {plural} · {search} · {} · parallel {}{labels}{command}", self.runner, self.parallel)
+        format!(
+            "{trials} {plural} · {search} · {} · parallel {}{labels}{command}",
+            self.runner, self.parallel
+        )
     }
 
     /// The whole of it, as it is kept with the batch; [`BatchSpec::from_json`] reads it back.
