@@ -305,7 +305,7 @@ pub async fn edit(lab: &Lab, ids: &[ExperimentId], edit: &Edit) -> Result<Vec<Ex
     Ok(edited)
 }
 
-/// Ends what runs or waits in a queue, wherever it runs: whoever runs it notices within seconds and drops it.
+/// Ends what runs or waits in a queue, wherever it runs: this process drops it at once, another notices within seconds.
 pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
     let run = lab.experiments.get(id).await?;
     if run.status.is_final() {
@@ -317,7 +317,9 @@ pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
         error: None,
         finished_at: Some(workflow::now()),
     };
-    Ok(lab.experiments.finish(id, run.attempt, &outcome).await?)
+    let cancelled = lab.experiments.finish(id, run.attempt, &outcome).await?;
+    lab.hands.ring(id);
+    Ok(cancelled)
 }
 
 /// Deletes experiments with their points and performance rows; says how many there were. Their documents stay in

@@ -19,6 +19,7 @@ use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival, Expected};
+use super::hands::Held;
 use super::reaper::BEAT;
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
@@ -62,9 +63,9 @@ pub(crate) async fn execute(
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
-    let _held = lab.hands.hold(experiment.id);
+    let held = lab.hands.hold(experiment.id);
     watcher.saw(News::Created(Box::new(experiment.clone())));
-    let finished = match run(lab, &experiment, pace, watcher, stop).await {
+    let finished = match run(lab, &experiment, &held, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
         Ran::Ended(end) => tokio::select! {
             finished = conclude(lab, &experiment, end, pace, watcher) => finished?,
@@ -138,7 +139,14 @@ struct End {
     heard: Instant,
 }
 
-async fn run(lab: &Lab, experiment: &Experiment, pace: &Pace, watcher: &dyn Watcher, stop: &Stop) -> Ran {
+async fn run(
+    lab: &Lab,
+    experiment: &Experiment,
+    held: &Held<'_>,
+    pace: &Pace,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Ran {
     let runner = match runner::by_name(&experiment.runner) {
         Ok(runner) => runner,
         Err(unknown) => {
@@ -161,7 +169,7 @@ async fn run(lab: &Lab, experiment: &Experiment, pace: &Pace, watcher: &dyn Watc
         async move { runner.run(&job, &sink, &cancel).await }
     });
     let mut recorder = Recorder::new(lab, experiment, watcher);
-    if let Err(Overtaken) = recorder.record(reports, stop).await {
+    if let Err(Overtaken) = recorder.record(reports, held, stop).await {
         cancel.cancel();
         // What the runner says now is of no use: its attempt is over.
         drop(task.await);

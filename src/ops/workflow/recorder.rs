@@ -12,6 +12,7 @@ use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Outcome};
 use crate::domain::metric::MetricPoint;
 use crate::ops::delivery::{self, Arrival};
+use crate::ops::hands::Held;
 use crate::ops::reaper::BEAT;
 use crate::ops::{Lab, News, Stop, Watcher};
 use crate::runner::{Embedding, Report};
@@ -73,6 +74,7 @@ impl<'a> Recorder<'a> {
     pub(super) async fn record(
         &mut self,
         mut reports: mpsc::Receiver<Report>,
+        held: &Held<'_>,
         stop: &Stop,
     ) -> Result<(), Overtaken> {
         let mut cancelled = false;
@@ -90,6 +92,9 @@ impl<'a> Recorder<'a> {
                     Some(Report::Embeddings(embeddings)) => self.add(embeddings).await,
                 },
                 () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
+                () = held.rung() => if self::beat(self.lab, self.experiment).await? {
+                    self.heard = Instant::now();
+                },
                 _ = beat.tick() => if self::beat(self.lab, self.experiment).await? {
                     self.heard = Instant::now();
                 },

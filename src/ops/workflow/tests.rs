@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::domain::experiment::{Experiment, Status};
 use crate::ops::commands::Consent;
-use crate::ops::experiment::{RunRequest, detail, documents_of, rerun, run};
+use crate::ops::experiment::{RunRequest, cancel, detail, documents_of, rerun, run};
 use crate::ops::tests::{Bench, FOREVER, Witness};
 use crate::ops::{News, OpsError, Watcher, analytics, delivery};
 use crate::store::ErrorKind;
@@ -373,6 +373,23 @@ async fn what_ends_late_while_another_attempt_runs_leaves_no_performance() {
     assert_eq!((stored.attempt, stored.status), (2, Status::Running));
     assert_eq!(stored.results, serde_json::Map::new());
     assert_eq!(bench.lab.analytics.models(true).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_this_process_cancels_in_the_store_ends_at_once() {
+    let (bench, witness) = (Bench::embedded(), Witness::default());
+    let slow = RunRequest { steps: Some(2), delay_ms: Some(3_600_000), ..request() };
+    let stop = Stop::default();
+    let cancelling = async {
+        witness.until(1, |news| kind(news) == "points").await;
+        let begun = tokio::time::Instant::now();
+        cancel(&bench.lab, 1).await.unwrap();
+        begun
+    };
+    let (runs, begun) = tokio::join!(run(&bench.lab, &slow, &witness, &stop), cancelling);
+    assert_eq!(runs.unwrap()[0].status, Status::Cancelled);
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(1), "long before the next heartbeat: {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

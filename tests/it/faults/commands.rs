@@ -86,6 +86,21 @@ fn what_outlived_a_killed_labtop_is_ended_before_the_run_is_tried_again() {
 }
 
 #[test]
+fn a_worker_ends_what_a_killed_one_left_and_goes_on() {
+    let (lab, file) = with_script();
+    lab.write("labtop.toml", "[worker]\ncommands = [['sh', 'stays.sh']]\n");
+    lab.ok(&["batch", "queue", &file]);
+    let (mut child, pids) = start(&lab, &["worker"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(pids.map(lives), [true; 2]);
+    lab.ok(&["worker", "--once"]);
+    assert_eq!(pids.map(lives), [false; 2]);
+    let run = only_run(&lab);
+    assert_eq!((&run["status"], &run["attempt"]), (&json!("completed"), &json!(2)));
+}
+
+#[test]
 fn a_labtop_that_is_told_to_end_takes_its_commands_with_it() {
     let (lab, file) = with_script();
     let (mut child, pids) = start(&lab, &["batch", "run", &file]);
