@@ -128,7 +128,9 @@ async fn a_command_is_run_again_as_its_batch_has_it() {
 #[tokio::test]
 async fn embeddings_of_a_run_are_in_its_collection() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
-    let line = r#"{"embeddings": [{"id": "one", "document": "a run that learns", "metadata": {"fold": 2}}]}"#;
+    let line = r#"{"embeddings": [{"id": "one", "document": "a run that learns", "metadata": {"fold": 2}},
+        {"id": "two", "embedding": [1, 0]}]}"#;
+    let line = line.replace('\n', " ");
     let text = format!(
         "name = 'b'\ndataset = 'd'\nrunner = 'process'\ncommand = ['echo', '{}']\n[params]\nmodel = 'A'\n",
         line.replace('{', "{{").replace('}', "}}")
@@ -139,9 +141,11 @@ async fn embeddings_of_a_run_are_in_its_collection() {
     let told =
         |news: &News| matches!(news, News::Log { line, .. } if line.starts_with("1 embeddings added to a_d"));
     assert_eq!(witness.count(told), 1, "{:?}", witness.all());
+    let odd = |news: &News| matches!(news, News::Log { line, .. } if line.contains("'two' has 2 dimensions"));
+    assert_eq!(witness.count(odd), 1, "{:?}", witness.all());
     let page = crate::domain::collection::RecordPage { limit: 10, ..Default::default() };
     let records = bench.lab.collections.records("a_d", &page).await.unwrap();
-    let id = format!("{}/one", report.experiments[0].key);
+    let id = format!("{}/record/one", report.experiments[0].key);
     let own = records.iter().find(|record| record.id == id).unwrap();
     assert_eq!((&own.metadata["fold"], &own.metadata["experiment_id"]), (&2.into(), &1.into()));
     assert_eq!(records.len(), 6);

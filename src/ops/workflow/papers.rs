@@ -50,7 +50,7 @@ pub(super) async fn own_records(
         let mut metadata = metadata(experiment, "record");
         metadata.extend(own.metadata);
         Record {
-            id: format!("{}/{}", experiment.key, own.id),
+            id: format!("{}/record/{}", experiment.key, own.id),
             document: own.document,
             embedding: own.embedding.or_else(|| vectors.next()).unwrap_or_default(),
             metadata,

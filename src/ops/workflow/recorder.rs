@@ -11,6 +11,7 @@ use super::{End, papers};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Outcome};
 use crate::domain::metric::MetricPoint;
+use crate::domain::text::first_characters;
 use crate::ops::delivery::{self, Arrival};
 use crate::ops::hands::Held;
 use crate::ops::reaper::BEAT;
@@ -106,7 +107,25 @@ impl<'a> Recorder<'a> {
 
     /// Records of the run's own, beside its documents: not lost is what the log says of them.
     async fn add(&self, embeddings: Vec<Embedding>) {
-        let (id, count) = (self.experiment.id, embeddings.len() as u64);
+        let id = self.experiment.id;
+        // The first vectors of a collection decide on all: the run's documents must find room beside these.
+        let wanted = self.lab.embedder.dimension();
+        let (embeddings, odd): (Vec<_>, Vec<_>) = embeddings
+            .into_iter()
+            .partition(|own| own.embedding.as_ref().is_none_or(|vector| vector.len() == wanted));
+        if let Some(first) = odd.first() {
+            let (name, size) =
+                (first_characters(&first.id, 100), first.embedding.as_ref().map_or(0, Vec::len));
+            let line = format!(
+                "{} embeddings were left out: '{name}' has {size} dimensions, the run's documents have {wanted}",
+                odd.len()
+            );
+            self.watcher.saw(News::Log { id, line });
+        }
+        if embeddings.is_empty() {
+            return;
+        }
+        let count = embeddings.len();
         let collection = collection_name(&self.experiment.model_type, &self.experiment.dataset);
         let told = match papers::own_records(self.lab.embedder.as_ref(), self.experiment, embeddings).await {
             Ok(records) => {
