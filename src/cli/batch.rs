@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::table::Table;
+use crate::domain::text::one_line;
 use crate::domain::worker::{Kind, State, Worker};
 use crate::ops::OpsError;
 use crate::ops::batch::{self, BatchReport, Cancelled};
@@ -230,10 +231,13 @@ fn show(report: &BatchReport, session: &Session) -> Outcome {
 
 fn heading(batch: &Batch) -> String {
     let counts = &batch.counts;
+    let command = BatchSpec::from_json(&batch.spec).ok().and_then(|spec| spec.process);
+    let command = command.map(|command| format!("Command: {}\n", one_line(&command.told(), 2000)));
     format!(
-        "Batch {}: {}\n{} queued, {} running, {} completed, {} failed, {} cancelled, {} interrupted\n",
+        "Batch {}: {}\n{}{} queued, {} running, {} completed, {} failed, {} cancelled, {} interrupted\n",
         batch.id,
-        crate::domain::text::one_line(&batch.name, 200),
+        one_line(&batch.name, 200),
+        command.unwrap_or_default(),
         counts.queued,
         counts.running,
         counts.completed,

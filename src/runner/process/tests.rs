@@ -228,10 +228,10 @@ async fn a_cancelled_run_leaves_nobody_behind() {
 #[tokio::test]
 async fn a_run_that_takes_too_long_is_stopped() {
     let place = Place::new();
-    let keys = ProcessKeys { timeout: Some("1s".to_owned()), ..place.keys(FAMILY) };
+    let keys = ProcessKeys { timeout: Some("4s".to_owned()), ..place.keys(FAMILY) };
     let (task, _) = begin(place.job(keys));
     let pids = family(&place).await;
-    assert_eq!(failure(task.await.unwrap().0), "stopped after 1s, its `timeout`");
+    assert_eq!(failure(task.await.unwrap().0), "stopped after 4s, its `timeout`");
     assert_eq!(pids.map(lives), [false; 3]);
 }
 

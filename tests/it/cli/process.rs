@@ -180,6 +180,7 @@ fn a_batch_of_others_is_not_resumed_unseen() {
         );
     }
     assert_eq!(lab.json(&["batch", "ls"])[0]["queued"], 4, "nothing was touched");
+    assert!(lab.ok(&["batch", "show", "1"]).contains("Command: sh train.sh {digit} in /"));
     lab.ok(&["batch", "resume", "1", "--allow-command"]);
     assert_eq!(lab.json(&["batch", "ls"])[0]["completed"], 4);
 
