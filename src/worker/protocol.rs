@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
-use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
 use crate::domain::document::{Distance, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
@@ -178,11 +178,7 @@ pub enum Write {
         id: String,
         text: String,
     },
-    CreateCollection {
-        name: String,
-        metadata: Metadata,
-        space: Space,
-    },
+    CreateCollection(NewCollection),
     RemoveCollection(String),
     AddRecord {
         collection: String,

@@ -9,6 +9,7 @@ mod engine;
 mod experiments;
 mod filters;
 mod follow;
+mod mirror;
 mod outbox;
 mod queue;
 mod survey;
