@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -11,7 +12,8 @@ use crate::domain::collection::{
     Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
-use crate::store::{ErrorKind, StoreError};
+use crate::embed::Embedder;
+use crate::store::{ErrorKind, Role, StoreError};
 
 /// One record on its way in, as a person gives it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -29,12 +31,17 @@ pub struct NewRecord {
     pub metadata: Metadata,
 }
 
+/// The key of a collection's metadata that names the model of its vectors.
+const MODEL: &str = "model";
+
 /// What to search a collection by.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CollectionQuery {
-    /// Embedded by the lab's own embedder.
+    /// Embedded by the model of the collection.
     Text(String),
     Vector(Vec<f32>),
+    /// "Like this one": the id of a record; it comes first.
+    Record(String),
 }
 
 pub async fn list(lab: &Lab) -> Result<Vec<Collection>> {
@@ -104,10 +111,11 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
             }
         }
     }
-    if !texts.is_empty() {
-        check_model(lab, collection)?;
-    }
-    let mut vectors = lab.embedder.embed(&texts).await?.into_iter();
+    let mut vectors = if texts.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        embedder_of(lab, collection)?.embed(&texts).await?.into_iter()
+    };
     Ok(records
         .into_iter()
         .map(|record| Record {
@@ -119,17 +127,26 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
         .collect())
 }
 
-/// `Invalid` for a collection whose vectors our embedder cannot have made.
-fn check_model(lab: &Lab, collection: &Collection) -> Result<()> {
-    let ours = lab.embedder.dimension();
-    match collection.dimension {
-        Some(theirs) if theirs != ours => Err(OpsError::Invalid(format!(
+/// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
+/// documents are embedded by. `Invalid` when that one cannot have made its vectors.
+pub(super) fn embedder_of(lab: &Lab, collection: &Collection) -> Result<Arc<dyn Embedder>> {
+    let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
+    let embedder = match named {
+        // Other programs may mean something else by that key.
+        Some(model) if lab.embedders.has(model) => lab.embedders.named(model)?,
+        Some(model) if collection.dimension != lab.embedders.chosen().dimension() => {
+            lab.embedders.named(model)?
+        }
+        _ => lab.embedders.chosen(),
+    };
+    match (collection.dimension, embedder.dimension()) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(OpsError::Invalid(format!(
             "the collection '{}' was made with another model: its vectors have {theirs} dimensions, those of {} have \
              {ours}. Give an embedding instead of a text",
             collection.name,
-            lab.embedder.model_name()
+            embedder.model_name()
         ))),
-        _ => Ok(()),
+        _ => Ok(embedder.clone()),
     }
 }
 
@@ -143,12 +160,29 @@ pub async fn query(
 ) -> Result<Vec<RecordHit>> {
     let embedding = match query {
         CollectionQuery::Vector(embedding) => embedding.clone(),
+        CollectionQuery::Record(id) => vector_of(lab, name, id).await?,
         CollectionQuery::Text(text) => {
-            check_model(lab, &lab.collections.get(name).await?)?;
-            lab.embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
+            let embedder = embedder_of(lab, &lab.collections.get(name).await?)?;
+            embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
         }
     };
     Ok(lab.collections.query(name, &embedding, n_results, filter).await?)
+}
+
+async fn vector_of(lab: &Lab, name: &str, id: &str) -> Result<Vec<f32>> {
+    let page =
+        RecordPage { limit: 1, with_embeddings: true, ids: vec![id.to_owned()], ..RecordPage::default() };
+    let record = lab.collections.records(name, &page).await?.pop();
+    record.and_then(|record| record.embedding).ok_or_else(|| {
+        let message = format!("there is no record '{id}' in the collection {name}");
+        StoreError::new(
+            ErrorKind::NotFound,
+            lab.backend(Role::Collections),
+            "searching a collection",
+            message,
+        )
+        .into()
+    })
 }
 
 /// Deletes records by id; says how many there were.

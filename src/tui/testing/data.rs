@@ -153,6 +153,11 @@ impl Data {
                 let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
                 Ok(Answer::Search { found, took: std::time::Duration::ZERO })
             }
+            Read::Hybrid(_) => {
+                let (hits, scan) = (Vec::new(), Scan::Exact(Why::Always));
+                Ok(Answer::Hybrid { hits, scan, took: std::time::Duration::ZERO })
+            }
+            Read::DocumentStats => Ok(Answer::DocumentStats(Vec::new())),
             Read::EmbeddingModels => Ok(Answer::EmbeddingModels(Vec::new())),
             Read::Collections => Ok(Answer::Collections(Vec::new())),
             Read::Records { collection, page } => Ok(Answer::Records {

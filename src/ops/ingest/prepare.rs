@@ -1,0 +1,254 @@
+//! From rows to documents with vectors: what is stored already is left out, the rest is embedded.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::super::collection::embedder_of;
+use super::super::document::NewDocument;
+use super::super::embedders::Embedders;
+use super::super::{Lab, OpsError, Result};
+use super::read::Lot;
+use super::{Ingest, OnError, Target, at};
+use crate::domain::collection::{Record, RecordPage};
+use crate::domain::document::{Document, content_hash};
+use crate::embed::{EmbedError, Embedder};
+use crate::store::ErrorKind;
+use crate::store::collections::CollectionStore;
+use crate::store::documents::DocumentStore;
+
+/// A lot that can be stored.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    pub documents: Vec<Document>,
+    pub records: Vec<Record>,
+    /// What a new collection says that its vectors were made by.
+    pub model: String,
+    pub rows: u64,
+    pub unchanged: u64,
+    pub bad: Vec<(usize, String)>,
+    /// The last line of the lot.
+    pub last: usize,
+    pub share: Option<f64>,
+}
+
+/// What it takes to prepare lots on any thread.
+pub struct Preparer {
+    job: Ingest,
+    documents: Arc<dyn DocumentStore>,
+    collections: Arc<dyn CollectionStore>,
+    embedders: Embedders,
+    /// For texts that name no model.
+    model: Arc<dyn Embedder>,
+    collection: String,
+}
+
+impl Preparer {
+    /// `Invalid` when the model that is asked for cannot be had, and no vectors come along by its name.
+    pub async fn new(lab: &Lab, job: &Ingest) -> Result<Self> {
+        let collection = job.collection();
+        let model = match (&job.model, job.target) {
+            // Known by name only: then every row must bring its vector.
+            (Some(model), _) if !lab.embedders.has(model) => lab.embedders.chosen().clone(),
+            (Some(model), _) => lab.embedders.named(model)?.clone(),
+            (None, Target::Documents) => lab.embedders.chosen().clone(),
+            // A collection has vectors of one model.
+            (None, _) => match lab.collections.get(&collection).await {
+                Ok(there) => embedder_of(lab, &there)?,
+                Err(error) if error.kind == ErrorKind::NotFound => lab.embedders.chosen().clone(),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(Preparer {
+            job: job.clone(),
+            documents: lab.documents.clone(),
+            collections: lab.collections.clone(),
+            embedders: lab.embedders.clone(),
+            model,
+            collection,
+        })
+    }
+
+    pub async fn prepare(&self, lot: Lot) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            rows: lot.rows.len() as u64 + lot.repeated,
+            unchanged: lot.repeated,
+            last: lot.rows.last().map_or(0, |(line, _)| *line),
+            share: lot.share,
+            model: self.model.model_name().to_owned(),
+            ..Prepared::default()
+        };
+        let mut rows = Vec::with_capacity(lot.rows.len());
+        for (line, row) in lot.rows {
+            match row {
+                Ok(row) => rows.push(row),
+                Err(why) => self.bad(line, why, &mut prepared)?,
+            }
+        }
+        let there = self.there(&rows).await?;
+        let before = rows.len();
+        rows.retain(|row| !(there.documents.contains(&row.id) && there.records.contains(&row.id)));
+        prepared.unchanged += (before - rows.len()) as u64;
+        let made = self.embedded(rows, &mut prepared).await?;
+        if let Some(first) = made.first() {
+            prepared.model.clone_from(&first.model_name);
+        }
+        if self.job.target != Target::Documents {
+            let wanted = made.iter().filter(|document| !there.records.contains(&document.document_id));
+            prepared.records = wanted.cloned().map(record).collect();
+        }
+        if self.job.target != Target::Collections {
+            prepared.documents = made;
+            prepared.documents.retain(|document| !there.documents.contains(&document.document_id));
+        }
+        Ok(prepared)
+    }
+
+    fn bad(&self, line: usize, why: String, prepared: &mut Prepared) -> Result<()> {
+        if self.job.on_error == OnError::Fail {
+            return Err(at(&self.job.source, line, &why));
+        }
+        prepared.bad.push((line, why));
+        Ok(())
+    }
+
+    /// Which of the rows are stored already, word for word, in each place; everywhere that nothing is wanted in. Rows that
+    /// bring a vector are always stored: it may be another one.
+    async fn there(&self, rows: &[NewDocument]) -> Result<There> {
+        let bare = || rows.iter().filter(|row| row.embedding.is_none());
+        let all: HashSet<String> = bare().map(|row| row.id.clone()).collect();
+        let mut there = There { documents: all.clone(), records: all };
+        if self.job.target != Target::Collections {
+            let mut by_model: HashMap<&str, Vec<String>> = HashMap::new();
+            for row in bare() {
+                by_model.entry(self.model_of(row)).or_default().push(row.id.clone());
+            }
+            let mut stored = HashMap::new();
+            for (model, ids) in by_model {
+                let stubs = self.documents.stubs(model, &ids).await?;
+                stored.extend(stubs.into_iter().map(|stub| ((model, stub.document_id.clone()), stub)));
+            }
+            there.documents = bare()
+                .filter(|row| {
+                    let stub = stored.get(&(self.model_of(row), row.id.clone()));
+                    stub.is_some_and(|stub| {
+                        stub.content_hash == content_hash(&row.text) && stub.metadata == row.metadata
+                    })
+                })
+                .map(|row| row.id.clone())
+                .collect();
+        }
+        if self.job.target != Target::Documents {
+            let ids: Vec<String> = bare().map(|row| row.id.clone()).collect();
+            let page = RecordPage { limit: ids.len(), ids, ..RecordPage::default() };
+            let stored = match self.collections.records(&self.collection, &page).await {
+                _ if page.ids.is_empty() => Vec::new(),
+                Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
+                stored => stored?,
+            };
+            let stored: HashMap<String, _> =
+                stored.into_iter().map(|record| (record.id.clone(), record)).collect();
+            let same = |row: &&NewDocument| {
+                stored.get(&row.id).is_some_and(|record| {
+                    record.document.as_ref() == Some(&row.text) && record.metadata == row.metadata
+                })
+            };
+            there.records = bare().filter(same).map(|row| row.id.clone()).collect();
+        }
+        Ok(there)
+    }
+
+    fn model_of<'a>(&'a self, row: &'a NewDocument) -> &'a str {
+        let named = row.model.as_deref().or(self.job.model.as_deref());
+        named.unwrap_or_else(|| self.model.model_name())
+    }
+
+    /// Gives a vector to every row that brought none, model by model; the rows stay in their order.
+    async fn embedded(&self, rows: Vec<NewDocument>, prepared: &mut Prepared) -> Result<Vec<Document>> {
+        let mut by_model: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.embedding.is_none()) {
+            by_model.entry(self.model_of(row).to_owned()).or_default().push(index);
+        }
+        let mut vectors: HashMap<usize, Vec<f32>> = HashMap::new();
+        for (model, indices) in by_model {
+            let embedder = match self.embedders.named(&model) {
+                Ok(embedder) => embedder,
+                Err(error) => {
+                    let why = error.to_string();
+                    for index in indices {
+                        self.bad(rows[index].line, why.clone(), prepared)?;
+                    }
+                    continue;
+                }
+            };
+            self.embed(embedder.as_ref(), &rows, &indices, &mut vectors, prepared).await?;
+        }
+        let mut documents = Vec::with_capacity(rows.len());
+        for (index, row) in rows.into_iter().enumerate() {
+            let model_name = self.model_of(&row).to_owned();
+            let NewDocument { id: document_id, text: content, metadata, embedding, .. } = row;
+            if let Some(embedding) = embedding.or_else(|| vectors.remove(&index)) {
+                documents.push(Document { document_id, content, embedding, model_name, metadata });
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Embeds the texts of these rows. A text that the model refuses is a bad row: those before it are embedded, then those
+    /// behind it.
+    async fn embed(
+        &self,
+        embedder: &dyn Embedder,
+        rows: &[NewDocument],
+        indices: &[usize],
+        vectors: &mut HashMap<usize, Vec<f32>>,
+        prepared: &mut Prepared,
+    ) -> Result<()> {
+        let mut rest = indices;
+        let mut known_good = 0;
+        while !rest.is_empty() {
+            let part = if known_good > 0 { &rest[..known_good] } else { rest };
+            let texts: Vec<String> = part.iter().map(|&index| rows[index].text.clone()).collect();
+            let (place, why) = match embedder.embed(&texts).await {
+                Ok(made) => {
+                    vectors.extend(part.iter().copied().zip(made));
+                    rest = &rest[part.len()..];
+                    if known_good > 0 {
+                        // The one that stopped it.
+                        rest = rest.get(1..).unwrap_or_default();
+                        known_good = 0;
+                    }
+                    continue;
+                }
+                Err(EmbedError::Empty { index, model }) => {
+                    (index, format!("the text has no word that the embedding model {model} knows"))
+                }
+                Err(EmbedError::Text { index, model, why }) => {
+                    (index, format!("the embedding model {model} refuses the text: {why}"))
+                }
+                Err(error) => return Err(OpsError::Embed(error)),
+            };
+            let line = part.get(place).map_or(0, |&index| rows[index].line);
+            self.bad(line, why, prepared)?;
+            match place {
+                0 => rest = &rest[1..],
+                place => known_good = place,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ids of what is stored as it is.
+struct There {
+    documents: HashSet<String>,
+    records: HashSet<String>,
+}
+
+fn record(document: Document) -> Record {
+    Record {
+        id: document.document_id,
+        document: Some(document.content),
+        embedding: document.embedding,
+        metadata: document.metadata,
+    }
+}
