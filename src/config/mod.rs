@@ -6,6 +6,7 @@ mod environment;
 mod explain;
 mod layers;
 mod postgres;
+mod size;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -25,6 +26,7 @@ pub use environment::{Variables, variables};
 pub use explain::{Setting, explain};
 pub use layers::{Flags, Places, load};
 pub use postgres::{ChannelBinding, PUBLISHED_PASSWORD, Pooler, Postgres, SslMode};
+pub use size::Size;
 
 /// What is wrong with the settings: one line each, naming file, key and what is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +46,7 @@ pub struct Settings {
     pub postgres: Postgres,
     pub chroma: Chroma,
     pub embed: Embed,
+    pub search: Search,
     pub simulate: Simulate,
     pub log: Log,
     pub metrics: Metrics,
@@ -85,6 +88,13 @@ pub struct DuckDb {
     pub wait_ms: u64,
     /// Let go of the file after this much idleness, milliseconds.
     pub idle_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// What embedded vectors may take of memory; with none every search reads the file.
+    pub memory: Size,
 }
 
 #[derive(Clone, Debug, Deserialize)]

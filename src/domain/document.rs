@@ -170,6 +170,17 @@ pub struct ModelSize {
     pub bytes: u64,
 }
 
+/// What a search refuses: a vector of another dimension than what it looks at, or with figures that are not finite.
+pub fn check_query(embedding: &[f32], dimension: usize, of: &str) -> Result<(), String> {
+    if embedding.len() != dimension {
+        return Err(format!("the query has {} dimensions, {of} has {dimension}", embedding.len()));
+    }
+    match embedding.iter().position(|value| !value.is_finite()) {
+        Some(position) => Err(format!("the query has NaN or infinity at position {position}")),
+        None => Ok(()),
+    }
+}
+
 /// What a store refuses before it touches anything: an empty id or vector, and figures that are not finite.
 pub fn check_documents(documents: &[Document]) -> Result<(), String> {
     for document in documents {

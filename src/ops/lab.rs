@@ -105,6 +105,7 @@ impl Lab {
     /// Picks the backend of every role by the settings. Nothing is opened or asked yet.
     pub fn open(settings: Settings) -> super::Result<Lab> {
         let engine = Engine::with(&settings.duckdb, settings.read_only);
+        engine.matrices().limit(settings.search.memory.0);
         Lab::on(settings, engine)
     }
 

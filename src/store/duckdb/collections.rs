@@ -1,5 +1,6 @@
 //! The collection store on DuckDB: answers as Chroma does.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,15 +12,16 @@ use crate::domain::collection::{
     Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord, check_metadata, check_name,
     check_records,
 };
-use crate::domain::document::Metadata;
+use crate::domain::document::{Metadata, check_query};
 use crate::store::collections::CollectionStore;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
-use super::documents::vector_text;
 use super::engine::Engine;
 use super::error::from_duckdb;
+use super::nearest::{self, RowKey, Search, Target};
 use super::row;
 use super::upsert;
+use super::vectors::{Group, Key, Measure, Source};
 use super::where_sql;
 
 /// See the module.
@@ -90,8 +92,8 @@ impl CollectionStore for Collections {
         let name = name.to_owned();
         let doing = "deleting collection";
         self.engine
-            .write(doing, move |connection, path| {
-                let (id, _) = find(connection, path, doing, &name)?;
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (id, ..) = identity(connection, path, doing, &name)?;
                 connection
                     .execute_batch(&format!(
                         "DELETE FROM ml_schema.collection_records WHERE collection_id = {id};
@@ -106,8 +108,8 @@ impl CollectionStore for Collections {
         let (name, records) = (name.to_owned(), records.to_vec());
         let doing = "adding documents";
         self.engine
-            .write(doing, move |connection, path| {
-                let (id, dimension) = identity(connection, path, doing, &name)?;
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (id, dimension, _) = identity(connection, path, doing, &name)?;
                 check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
                 upsert::upsert(connection, id, dimension, &records)
                     .map_err(|error| from_duckdb(error, doing, path))?;
@@ -121,7 +123,7 @@ impl CollectionStore for Collections {
         let doing = "looking for records";
         self.engine
             .read_checked(doing, move |connection, path| {
-                let (collection, _) = find(connection, path, doing, &name)?;
+                let (collection, ..) = identity(connection, path, doing, &name)?;
                 let found = || {
                     let sql = format!(
                         "SELECT id FROM ml_schema.collection_records WHERE collection_id = ? AND {AMONG} ORDER BY id"
@@ -139,7 +141,7 @@ impl CollectionStore for Collections {
         let doing = "reading records";
         self.engine
             .read_checked(doing, move |connection, path| {
-                let (id, _) = find(connection, path, doing, &name)?;
+                let (id, ..) = identity(connection, path, doing, &name)?;
                 records(connection, path, id, &page)
             })
             .await
@@ -153,21 +155,15 @@ impl CollectionStore for Collections {
         filter: &RecordFilter,
     ) -> Result<Vec<RecordHit>> {
         let (name, embedding, filter) = (name.to_owned(), embedding.to_vec(), filter.clone());
-        let doing = "querying collection";
-        self.engine
-            .read_checked(doing, move |connection, path| {
-                let (id, collection) = find(connection, path, doing, &name)?;
-                query(connection, path, (id, &collection), &embedding, n_results, &filter)
-            })
-            .await
+        nearest::nearest(&self.engine, Asking { name, embedding, n_results, filter }).await
     }
 
     async fn remove_records(&self, name: &str, ids: &[String]) -> Result<u64> {
         let (name, ids) = (name.to_owned(), ids_json(ids));
         let doing = "deleting records";
         self.engine
-            .write(doing, move |connection, path| {
-                let (collection, _) = find(connection, path, doing, &name)?;
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (collection, ..) = identity(connection, path, doing, &name)?;
                 let sql =
                     format!("DELETE FROM ml_schema.collection_records WHERE collection_id = ? AND {AMONG}");
                 let count = connection.execute(&sql, params![collection, ids]);
@@ -185,13 +181,17 @@ pub(super) fn ids_json<'a>(ids: impl IntoIterator<Item = &'a String>) -> String 
     ids.into_iter().map(String::as_str).collect::<serde_json::Value>().to_string()
 }
 
-fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
-    let (space, dimension): (String, Option<u32>) = (row.get(3)?, row.get(4)?);
-    let space = match space.as_str() {
+fn read_space(row: &Row<'_>, column: usize) -> duckdb::Result<Space> {
+    let space: String = row.get(column)?;
+    Ok(match space.as_str() {
         "l2" => Space::L2,
         "ip" => Space::Ip,
         _ => Space::Cosine,
-    };
+    })
+}
+
+fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
+    let (space, dimension): (Space, Option<u32>) = (read_space(row, 3)?, row.get(4)?);
     let collection = Collection {
         name: row.get(1)?,
         metadata: row::object(row, 2)?,
@@ -209,13 +209,20 @@ fn find(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result
     found.map_err(|error| from_duckdb(error, doing, path))?.ok_or_else(|| missing(doing, name))
 }
 
-/// Id and dimension, without counting the records.
-fn identity(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result<(i64, Option<usize>)> {
-    let sql = "SELECT id, dimension FROM ml_schema.collections WHERE name = ?";
-    let found = connection.query_row(sql, [name], |row| Ok((row.get(0)?, row.get::<_, Option<u32>>(1)?)));
+/// Id, dimension and space, without counting the records.
+fn identity(
+    connection: &Connection,
+    path: &Path,
+    doing: &str,
+    name: &str,
+) -> Result<(i64, Option<usize>, Space)> {
+    let sql = "SELECT id, dimension, space FROM ml_schema.collections WHERE name = ?";
+    let found = connection.query_row(sql, [name], |row| {
+        let dimension: Option<u32> = row.get(1)?;
+        Ok((row.get(0)?, dimension.map(|dimension| dimension as usize), read_space(row, 2)?))
+    });
     let found = found.optional().map_err(|error| from_duckdb(error, doing, path))?;
-    let (id, dimension) = found.ok_or_else(|| missing(doing, name))?;
-    Ok((id, dimension.map(|dimension| dimension as usize)))
+    found.ok_or_else(|| missing(doing, name))
 }
 
 fn missing(doing: &str, name: &str) -> StoreError {
@@ -233,9 +240,13 @@ fn records(connection: &Connection, path: &Path, id: i64, page: &RecordPage) -> 
         values.push(DuckValue::Text(ids_json(&page.ids)));
     }
     let embedding = if page.with_embeddings { "to_json(embedding)::VARCHAR" } else { "NULL" };
+    // The order of all is found by the positions alone, and only the page is read whole.
     let sql = format!(
         "SELECT id, document, metadata::VARCHAR, {embedding} FROM ml_schema.collection_records
-         WHERE collection_id = {id} AND {} AND {among} ORDER BY position LIMIT {} OFFSET {}",
+         WHERE collection_id = {id} AND position IN (
+             SELECT position FROM ml_schema.collection_records WHERE collection_id = {id} AND {} AND {among}
+             ORDER BY position LIMIT {} OFFSET {})
+         ORDER BY position",
         condition.sql, page.limit, page.offset
     );
     let read = || {
@@ -255,53 +266,79 @@ fn stored(row: &Row<'_>) -> duckdb::Result<StoredRecord> {
     })
 }
 
-fn query(
-    connection: &Connection,
-    path: &Path,
-    (id, collection): (i64, &Collection),
-    embedding: &[f32],
+/// A query among the records of a collection.
+struct Asking {
+    name: String,
+    embedding: Vec<f32>,
     n_results: usize,
-    filter: &RecordFilter,
-) -> Result<Vec<RecordHit>> {
-    let doing = "querying collection";
-    // An empty collection has no dimension and no answers.
-    let Some(n) = collection.dimension else { return Ok(Vec::new()) };
-    if embedding.len() != n {
-        let message = format!("the query has {} dimensions, {} has {n}", embedding.len(), collection.name);
-        return Err(invalid(doing, message));
+    filter: RecordFilter,
+}
+
+impl Asking {
+    const DOING: &'static str = "querying collection";
+}
+
+impl Search for Asking {
+    type Hit = RecordHit;
+
+    fn doing(&self) -> &'static str {
+        Asking::DOING
     }
-    if embedding.iter().any(|value| !value.is_finite()) {
-        return Err(invalid(doing, "the query has NaN or infinity in it".to_owned()));
+
+    fn group(&self) -> Group {
+        Group::Collection(self.name.clone())
     }
-    let condition = where_sql::compile(filter).map_err(|message| invalid(doing, message))?;
-    let (stored_vector, asked) = (format!("embedding::FLOAT[{n}]"), format!("(SELECT ?::FLOAT[{n}])"));
-    let distance = match collection.space {
-        Space::L2 => format!("power(array_distance({stored_vector}, {asked})::DOUBLE, 2)"),
-        // A zero vector has no direction; Chroma answers 1.
-        Space::Cosine => format!(
-            "CASE WHEN array_inner_product({stored_vector}, {stored_vector}) = 0
-                       OR array_inner_product({asked}, {asked}) = 0 THEN 1.0
-             ELSE array_cosine_distance({stored_vector}, {asked}) END"
-        ),
-        Space::Ip => format!("1 - array_inner_product({stored_vector}, {asked})"),
-    };
-    let vector = DuckValue::Text(vector_text(embedding));
-    let vectors = distance.matches('?').count();
-    let values = std::iter::repeat_n(vector, vectors).chain(condition.values);
-    let sql = format!(
-        "SELECT id, document, metadata::VARCHAR, NULL, ({distance})::DOUBLE AS distance
-         FROM ml_schema.collection_records WHERE collection_id = {id} AND {}
-         ORDER BY distance, position LIMIT {n_results}",
-        condition.sql
-    );
-    let read = || {
+
+    fn target(&self, connection: &Connection, path: &Path) -> Result<Option<Target>> {
+        let doing = Asking::DOING;
+        let (id, dimension, space) = identity(connection, path, doing, &self.name)?;
+        let condition = where_sql::compile(&self.filter).map_err(|message| invalid(doing, message))?;
+        // An empty collection has no dimension and no answers.
+        let Some(dimension) = dimension else { return Ok(None) };
+        check_query(&self.embedding, dimension, &self.name).map_err(|message| invalid(doing, message))?;
+        Ok(Some(Target {
+            key: Key::Collection(id),
+            source: Source {
+                dimension,
+                key: "position",
+                vector: format!("embedding::FLOAT[{dimension}]"),
+                rows: format!("ml_schema.collection_records WHERE collection_id = {id}"),
+                ids: false,
+            },
+            vector: self.embedding.clone(),
+            measure: match space {
+                Space::L2 => Measure::L2Squared,
+                // Chroma's answer for a vector without direction.
+                Space::Cosine => Measure::Cosine { without: 1.0 },
+                Space::Ip => Measure::Ip { from: 1.0 },
+            },
+            limit: self.n_results,
+            condition: (condition.sql != where_sql::ALL).then_some(condition),
+        }))
+    }
+
+    fn hits(&self, connection: &Connection, found: &[(RowKey, f64)]) -> duckdb::Result<Vec<RecordHit>> {
+        let positions: Vec<i64> = found
+            .iter()
+            .filter_map(|(key, _)| match key {
+                RowKey::Position(position) => Some(*position),
+                RowKey::Id(_) => None,
+            })
+            .collect();
+        let listed = positions.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        // A position belongs to one record of one collection.
+        let sql = format!(
+            "SELECT id, document, metadata::VARCHAR, NULL, position FROM ml_schema.collection_records
+             WHERE position IN (SELECT unnest([{listed}]::BIGINT[]))"
+        );
         let mut statement = connection.prepare(&sql)?;
-        let rows = statement.query_map(params_from_iter(values), |row| {
-            Ok(RecordHit { record: stored(row)?, distance: row.get(4)? })
-        })?;
-        rows.collect::<duckdb::Result<Vec<_>>>()
-    };
-    read().map_err(|error| from_duckdb(error, doing, path))
+        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(4)?, stored(row)?)))?;
+        let mut by_position = rows.collect::<duckdb::Result<HashMap<_, _>>>()?;
+        let hit = |(position, (_, distance)): (&i64, &(RowKey, f64))| {
+            by_position.remove(position).map(|record| RecordHit { record, distance: *distance })
+        };
+        Ok(positions.iter().zip(found).filter_map(hit).collect())
+    }
 }
 
 fn invalid(doing: &str, message: String) -> StoreError {

@@ -1,15 +1,15 @@
 //! The document store on DuckDB: one table per embedding model, searched exactly.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use duckdb::types::Value;
-use duckdb::{Connection, Row, params, params_from_iter};
+use duckdb::{Connection, Row, params};
 
 use crate::domain::collection::RecordFilter;
 use crate::domain::document::{
-    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents,
+    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, check_documents, check_query,
 };
 use crate::domain::index::{Nearest, Scan, Why};
 use crate::store::documents::{DocumentIndexes, DocumentStore};
@@ -17,6 +17,8 @@ use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::engine::Engine;
 use super::error::from_duckdb;
+use super::nearest::{self, RowKey, Search, Target};
+use super::vectors::{self, Group, Key, Measure, Source};
 use super::{row, where_sql};
 
 /// See the module.
@@ -70,7 +72,9 @@ impl DocumentStore for Documents {
         check_documents(documents).map_err(|message| invalid("storing embeddings", message))?;
         let documents = documents.to_vec();
         self.engine
-            .write("storing embeddings", move |connection, path| put(connection, path, &documents))
+            .write_vectors(Group::Documents, "storing embeddings", move |connection, path| {
+                put(connection, path, &documents)
+            })
             .await
     }
 
@@ -104,16 +108,14 @@ impl DocumentStore for Documents {
     }
 
     async fn search(&self, query: &DocumentQuery) -> Result<Nearest> {
-        let query = query.clone();
-        let work = move |connection: &Connection, path: &Path| search(connection, path, &query);
-        let hits = self.engine.read_checked("searching documents", work).await?;
+        let hits = nearest::nearest(&self.engine, Asking(query.clone())).await?;
         Ok(Nearest { hits, scan: Scan::Exact(Why::Always) })
     }
 
     async fn remove(&self, document_ids: &[String]) -> Result<u64> {
         let ids = document_ids.to_vec();
         self.engine
-            .write("deleting documents", move |connection, path| {
+            .write_vectors(Group::Documents, "deleting documents", move |connection, path| {
                 remove(connection, &ids, None).map_err(|error| from_duckdb(error, "deleting documents", path))
             })
             .await
@@ -229,31 +231,18 @@ fn model(connection: &Connection, name: &str, dimension: usize) -> duckdb::Resul
     Ok(model)
 }
 
-/// The appender has no arrays: vectors go in as text and are cast in one statement.
+/// Whole columns go in at once: as rows of text that DuckDB casts they would take fifteen times as long.
 fn append(connection: &Connection, model: &Model, documents: &[&Document]) -> duckdb::Result<()> {
-    connection.execute_batch(
-        "CREATE OR REPLACE TEMP TABLE incoming (document_id VARCHAR, content_hash VARCHAR, embedding VARCHAR,
-             metadata VARCHAR, content VARCHAR)",
-    )?;
-    {
-        let mut appender = connection.appender("incoming")?;
-        for document in documents {
-            appender.append_row(params![
-                document.document_id,
-                document.content_hash(),
-                vector_text(&document.embedding),
-                row::json_text(&document.metadata),
-                document.content,
-            ])?;
-        }
-        appender.flush()?;
-    }
-    connection.execute_batch(&format!(
-        "INSERT INTO ml_schema.{} SELECT document_id, content_hash, embedding::FLOAT[{}], metadata::JSON, content
-         FROM incoming; DROP TABLE incoming",
-        model.table(),
-        model.dimension
-    ))
+    let hashes: Vec<String> = documents.iter().map(|document| document.content_hash()).collect();
+    let metadata: Vec<String> = documents.iter().map(|document| row::json_text(&document.metadata)).collect();
+    let columns = [
+        vectors::texts(documents.iter().map(|document| Some(document.document_id.as_str()))),
+        vectors::texts(hashes.iter().map(|hash| Some(hash.as_str()))),
+        vectors::vectors(model.dimension, documents.iter().map(|document| document.embedding.as_slice()))?,
+        vectors::texts(metadata.iter().map(|text| Some(text.as_str()))),
+        vectors::texts(documents.iter().map(|document| Some(document.content.as_str()))),
+    ];
+    vectors::append(connection, "ml_schema", &model.table(), columns)
 }
 
 fn remove(connection: &Connection, ids: &[String], only: Option<&Model>) -> duckdb::Result<u64> {
@@ -267,7 +256,7 @@ fn remove(connection: &Connection, ids: &[String], only: Option<&Model>) -> duck
         count += connection.execute(
             &format!(
                 "DELETE FROM ml_schema.{table}
-                 WHERE document_id IN (SELECT unnest(from_json(?::JSON, '[\"VARCHAR\"]')))"
+                 WHERE {ID_AMONG}"
             ),
             [&ids],
         )?;
@@ -275,64 +264,82 @@ fn remove(connection: &Connection, ids: &[String], only: Option<&Model>) -> duck
     Ok(count as u64)
 }
 
-fn search(connection: &Connection, path: &Path, query: &DocumentQuery) -> Result<Vec<DocumentHit>> {
-    let doing = "searching documents";
-    let failed = |error| from_duckdb(error, doing, path);
-    let name = &query.model_name;
-    let model = models(connection).map_err(failed)?.into_iter().find(|model| model.name == *name);
-    let Some(model) = model else {
-        let message = format!("no documents of model {name} are stored");
-        return Err(StoreError::new(ErrorKind::NotFound, Backend::DuckDb, doing, message)
-            .remedy("Store some first: labtop docs add FILE."));
-    };
-    if query.embedding.len() != model.dimension {
-        let message = format!(
-            "the query has {} dimensions, model {name} has {}",
-            query.embedding.len(),
-            model.dimension
-        );
-        return Err(invalid(doing, message));
-    }
-    let n = model.dimension;
-    let asked = format!("$2::FLOAT[{n}]");
-    let distance = match query.distance {
-        // A zero vector has no direction; DuckDB would answer 2.
-        Distance::Cosine => format!(
-            "CASE WHEN array_inner_product(embedding, embedding) = 0 OR array_inner_product({asked}, {asked}) = 0
-             THEN 'nan'::FLOAT ELSE array_cosine_distance(embedding, {asked}) END"
-        ),
-        Distance::L2 => format!("array_distance(embedding, {asked})"),
-        Distance::Ip => format!("array_negative_inner_product(embedding, {asked})"),
-        Distance::L1 => "list_sum(list_transform(list_zip(embedding::FLOAT[], $2::FLOAT[]), \
-                         pair -> abs(pair[1]::DOUBLE - pair[2]::DOUBLE)))"
-            .to_owned(),
-    };
-    let filter = RecordFilter { r#where: query.filter.to_where(), where_document: None };
-    let fits = where_sql::compile(&filter).map_err(|message| invalid(doing, message))?;
-    let sql = format!(
-        "FROM (SELECT document_id, $1, content, metadata::VARCHAR, ({distance})::DOUBLE AS distance FROM ml_schema.{}
-               WHERE {})
-         ORDER BY isnan(distance), distance, document_id LIMIT {}",
-        model.table(),
-        numbered(&fits.sql, 3),
-        query.limit
-    );
-    let mut parameters = vec![Value::Text(name.clone()), Value::Text(vector_text(&query.embedding))];
-    parameters.extend(fits.values);
-    let mut statement = connection.prepare(&sql).map_err(failed)?;
-    let rows = statement.query_map(params_from_iter(parameters), hit).map_err(failed)?;
-    rows.collect::<duckdb::Result<Vec<_>>>().map_err(failed)
+/// A search among the documents of one model.
+struct Asking(DocumentQuery);
+
+impl Asking {
+    const DOING: &'static str = "searching documents";
 }
 
-/// Gives the parameters of a condition numbers, from `first`: those of the distance have some too. Keys and values are
-/// parameters themselves, so that every question mark stands for one.
-fn numbered(sql: &str, first: usize) -> String {
-    let mut parts = sql.split('?');
-    let mut numbered = parts.next().unwrap_or_default().to_owned();
-    for (number, part) in parts.enumerate() {
-        numbered.push_str(&format!("${}{part}", first + number));
+impl Search for Asking {
+    type Hit = DocumentHit;
+
+    fn doing(&self) -> &'static str {
+        Asking::DOING
     }
-    numbered
+
+    fn group(&self) -> Group {
+        Group::Documents
+    }
+
+    fn target(&self, connection: &Connection, path: &Path) -> Result<Option<Target>> {
+        let (Asking(query), doing) = (self, Asking::DOING);
+        let known = models(connection).map_err(|error| from_duckdb(error, doing, path))?;
+        let Some(model) = known.into_iter().find(|model| model.name == query.model_name) else {
+            let message = format!("no documents of model {} are stored", query.model_name);
+            return Err(StoreError::new(ErrorKind::NotFound, Backend::DuckDb, doing, message)
+                .remedy("Store some first: labtop docs add FILE."));
+        };
+        check_query(&query.embedding, model.dimension, &model.name)
+            .map_err(|message| invalid(doing, message))?;
+        let filter = RecordFilter { r#where: query.filter.to_where(), where_document: None };
+        let condition = where_sql::compile(&filter).map_err(|message| invalid(doing, message))?;
+        Ok(Some(Target {
+            key: Key::Model(model.id),
+            source: Source {
+                dimension: model.dimension,
+                key: "document_id",
+                vector: "embedding".to_owned(),
+                rows: format!("ml_schema.{} WHERE true", model.table()),
+                ids: true,
+            },
+            vector: query.embedding.clone(),
+            measure: match query.distance {
+                Distance::Cosine => Measure::Cosine { without: f64::NAN },
+                Distance::L2 => Measure::L2,
+                Distance::Ip => Measure::Ip { from: 0.0 },
+                Distance::L1 => Measure::L1,
+            },
+            limit: query.limit,
+            condition: (!query.filter.conditions.is_empty()).then_some(condition),
+        }))
+    }
+
+    fn hits(&self, connection: &Connection, found: &[(RowKey, f64)]) -> duckdb::Result<Vec<DocumentHit>> {
+        let name = &self.0.model_name;
+        let Some(model) = models(connection)?.into_iter().find(|model| model.name == *name) else {
+            return Ok(Vec::new());
+        };
+        let id_of = |(key, _): &(RowKey, f64)| match key {
+            RowKey::Id(id) => id.clone(),
+            RowKey::Position(position) => position.to_string(),
+        };
+        let ids: Vec<String> = found.iter().map(id_of).collect();
+        let sql = format!(
+            "SELECT document_id, ?, content, metadata::VARCHAR, 0.0::DOUBLE FROM ml_schema.{} WHERE {ID_AMONG}",
+            model.table()
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map(params![name, serde_json::json!(ids).to_string()], |row| {
+            let hit = hit(row)?;
+            Ok((hit.document_id.clone(), hit))
+        })?;
+        let mut by_id = rows.collect::<duckdb::Result<HashMap<_, _>>>()?;
+        let with_distance = |(id, (_, distance)): (&String, &(RowKey, f64))| {
+            by_id.remove(id).map(|hit| DocumentHit { distance: *distance, ..hit })
+        };
+        Ok(ids.iter().zip(found).filter_map(with_distance).collect())
+    }
 }
 
 fn hit(row: &Row<'_>) -> duckdb::Result<DocumentHit> {
@@ -343,12 +350,6 @@ fn hit(row: &Row<'_>) -> duckdb::Result<DocumentHit> {
         metadata: row::object(row, 3)?,
         distance: row.get(4)?,
     })
-}
-
-/// A vector as DuckDB casts it from text: shortest digits that read back as the same `f32`.
-pub fn vector_text(vector: &[f32]) -> String {
-    let numbers: Vec<String> = vector.iter().map(f32::to_string).collect();
-    format!("[{}]", numbers.join(","))
 }
 
 fn invalid(doing: &str, message: String) -> StoreError {

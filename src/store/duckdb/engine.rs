@@ -15,6 +15,7 @@ use super::budget::Budget;
 use super::error::from_duckdb;
 use super::lane::{Job, Lane, Next, Ticket};
 use super::lease::{Fingerprint, Lease};
+use super::vectors::{Group, Matrices, State};
 
 /// Handle to one DuckDB file, shared by every role that lives in it. Making it does no I/O.
 #[derive(Debug)]
@@ -24,9 +25,12 @@ pub struct Engine {
     /// Transactions that this process committed.
     commits: Arc<AtomicU64>,
     budget: Arc<Budget>,
+    matrices: Arc<Matrices>,
     // Reads and writes have their own connections, so that a chart never delays a write and an interrupt never hits one.
     reader: OnceLock<Lane>,
     writer: OnceLock<Lane>,
+    /// Reads whole tables, for which nobody waits.
+    loader: OnceLock<Lane>,
 }
 
 impl Engine {
@@ -42,8 +46,10 @@ impl Engine {
             idle: Duration::from_millis(settings.idle_ms),
             commits: Arc::default(),
             budget: Arc::default(),
+            matrices: Arc::default(),
             reader: OnceLock::new(),
             writer: OnceLock::new(),
+            loader: OnceLock::new(),
         })
     }
 
@@ -59,6 +65,16 @@ impl Engine {
 
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The vectors that are held in memory.
+    pub fn matrices(&self) -> &Arc<Matrices> {
+        &self.matrices
+    }
+
+    /// The state of the vectors of a group; to be asked while the file is open, in the work of a read.
+    pub(super) fn vectors(&self, group: &Group) -> State {
+        self.matrices.state(group, self.lease.outside())
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -84,7 +100,23 @@ impl Engine {
         T: Send + 'static,
         F: Fn(&Connection, &Path) -> Result<T> + Send + 'static,
     {
-        let lane = self.lane(&self.reader, "duckdb-read", true)?;
+        self.read_on(self.lane(&self.reader, "duckdb-read", true)?, doing, work).await
+    }
+
+    /// Reads what takes long, beside the reads that somebody waits for.
+    pub(super) async fn read_aside<T, F>(&self, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
+        self.read_on(self.lane(&self.loader, "duckdb-load", true)?, doing, work).await
+    }
+
+    async fn read_on<T, F>(&self, lane: &Lane, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
         let ticket = Ticket::default();
         let unwanted = CancelOnDrop(ticket.clone());
         let (tell, answer) = oneshot::channel();
@@ -111,20 +143,40 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
     {
+        self.write_of(None, doing, work).await
+    }
+
+    /// Writes vectors: what is held of that group in memory is good no more. Whoever writes to their tables must come by
+    /// here.
+    pub(super) async fn write_vectors<T, F>(&self, group: Group, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
+        self.write_of(Some(group), doing, work).await
+    }
+
+    async fn write_of<T, F>(&self, group: Option<Group>, doing: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
+    {
         if self.lease.is_read_only() {
             return Err(StoreError::read_only(Backend::DuckDb, doing));
         }
         let lane = self.lane(&self.writer, "duckdb-write", false)?;
         let (tell, answer) = oneshot::channel();
         let path = self.path().to_owned();
-        let (commits, budget) = (self.commits.clone(), self.budget.clone());
+        let (commits, budget, matrices) = (self.commits.clone(), self.budget.clone(), self.matrices.clone());
         let (mut tell, mut work) = (Some(tell), Some(work));
         let work = Box::new(move |connection: Result<&Connection>, _: &AtomicBool| {
             let Some(work) = work.take() else { return Next::Go };
+            group.iter().for_each(|group| matrices.written(group));
             let result = connection.and_then(|connection| {
                 let _plenty = budget.write(connection);
                 transaction(connection, doing, &path, work)
             });
+            group.iter().for_each(|group| matrices.written(group));
             commits.fetch_add(1, Ordering::AcqRel);
             answer_with(&mut tell, result)
         });
@@ -162,7 +214,8 @@ impl Engine {
     /// Finishes what is under way and closes the file, so that everything is in it and its log is empty. What comes
     /// later opens it again.
     pub async fn let_go(&self) {
-        for lane in [&self.writer, &self.reader].into_iter().filter_map(OnceLock::get) {
+        self.matrices.stop_loading();
+        for lane in [&self.writer, &self.reader, &self.loader].into_iter().filter_map(OnceLock::get) {
             lane.let_go().await;
         }
     }

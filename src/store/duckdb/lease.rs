@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,6 +53,8 @@ pub struct Lease {
     closed: Condvar,
     /// Another process wrote since we last had the file.
     changed_outside: AtomicBool,
+    /// How often that was found.
+    outside: AtomicU64,
     /// Rung when that is noticed while taking the file.
     bell: Notify,
     adopt: AtomicBool,
@@ -127,6 +129,7 @@ impl Lease {
             open: Mutex::default(),
             closed: Condvar::new(),
             changed_outside: AtomicBool::new(false),
+            outside: AtomicU64::new(0),
             bell: Notify::new(),
             adopt: AtomicBool::new(false),
             applied: Mutex::default(),
@@ -168,6 +171,7 @@ impl Lease {
             let (root, found) = self.open_file(patient, &mut open.company)?;
             open.root = Some(root);
             if open.left.is_some_and(|left| left != found) {
+                self.outside.fetch_add(1, Ordering::AcqRel);
                 self.changed_outside.store(true, Ordering::Release);
                 self.bell.notify_one();
             }
@@ -251,6 +255,11 @@ impl Lease {
         std::mem::take(&mut *self.applied.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How often another process was found to have written to the file. While it is open here that cannot change.
+    pub fn outside(&self) -> u64 {
+        self.outside.load(Ordering::Acquire)
+    }
+
     /// Another process waits for the file.
     pub fn is_wanted(&self) -> bool {
         self.turn.is_wanted()
@@ -267,7 +276,10 @@ impl Lease {
         let Ok(mut open) = self.open.try_lock() else { return changed };
         if open.root.is_none() && open.left.is_some() {
             let now = Some(self.fingerprint());
-            changed |= open.left != now;
+            if open.left != now {
+                self.outside.fetch_add(1, Ordering::AcqRel);
+                changed = true;
+            }
             open.left = now;
         }
         changed

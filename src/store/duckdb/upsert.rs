@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::domain::collection::Record;
 
 use super::collections::{AMONG, ids_json};
-use super::documents::vector_text;
-use super::row;
+use super::nearest::vector_text;
+use super::{row, vectors};
 
 /// Up to so many records go in as one JSON text: five of them take a third of the time that temporary tables take,
 /// and the temporary tables are faster from some hundreds on.
@@ -79,18 +79,20 @@ fn positions(
 }
 
 fn many(connection: &Connection, id: i64, records: &[Record]) -> duckdb::Result<()> {
-    connection.execute_batch(
+    let Some(dimension) = records.first().map(|record| record.embedding.len()) else { return Ok(()) };
+    connection.execute_batch(&format!(
         "CREATE OR REPLACE TEMP TABLE incoming (ordinal BIGINT, id VARCHAR, document VARCHAR, metadata VARCHAR,
-             embedding VARCHAR)",
-    )?;
-    {
-        let mut appender = connection.appender("incoming")?;
-        for (ordinal, record) in records.iter().enumerate() {
-            let (metadata, embedding) = (row::json_text(&record.metadata), vector_text(&record.embedding));
-            appender.append_row(params![ordinal as i64, record.id, record.document, metadata, embedding])?;
-        }
-        appender.flush()?;
-    }
+             embedding FLOAT[{dimension}])"
+    ))?;
+    let metadata: Vec<String> = records.iter().map(|record| row::json_text(&record.metadata)).collect();
+    let columns = [
+        vectors::numbers(0..records.len() as i64),
+        vectors::texts(records.iter().map(|record| Some(record.id.as_str()))),
+        vectors::texts(records.iter().map(|record| record.document.as_deref())),
+        vectors::texts(metadata.iter().map(|text| Some(text.as_str()))),
+        vectors::vectors(dimension, records.iter().map(|record| record.embedding.as_slice()))?,
+    ];
+    vectors::append(connection, "main", "incoming", columns)?;
     connection.execute_batch(&format!(
         "CREATE OR REPLACE TEMP TABLE replaced AS SELECT r.id, r.position FROM ml_schema.collection_records r
              JOIN incoming i ON i.id = r.id WHERE r.collection_id = {id};

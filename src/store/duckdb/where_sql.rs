@@ -8,8 +8,11 @@ use crate::domain::collection::RecordFilter;
 const KNOWN: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $contains, $not_contains, $and, $or";
 const KNOWN_DOCUMENT: &str = "$contains, $not_contains, $regex, $not_regex, $and, $or";
 
+/// The condition that every record fits.
+pub const ALL: &str = "true";
+
 /// A condition with its bound values.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Condition {
     pub sql: String,
     pub values: Vec<DuckValue>,
@@ -25,7 +28,7 @@ pub fn compile(filter: &RecordFilter) -> Result<Condition, String> {
     if let Some(filter) = given(&filter.where_document) {
         parts.push(document(filter, &mut condition.values)?);
     }
-    condition.sql = if parts.is_empty() { "true".to_owned() } else { parts.join(" AND ") };
+    condition.sql = if parts.is_empty() { ALL.to_owned() } else { parts.join(" AND ") };
     Ok(condition)
 }
 

@@ -25,6 +25,7 @@ macro_rules! cases {
     };
 }
 cases!(duckdb);
+cases!(in_memory);
 cases!(chroma);
 
 async fn collections_come_and_go(backends: &Backends) {

@@ -26,6 +26,7 @@ macro_rules! cases {
     };
 }
 cases!(duckdb);
+cases!(in_memory);
 cases!(postgres);
 
 fn query(model: &str, embedding: &[f32], distance: Distance, limit: usize) -> DocumentQuery {

@@ -13,6 +13,7 @@ mod outbox;
 mod queue;
 mod survey;
 mod transfer;
+mod vectors;
 mod windows;
 
 /// Makes a test of each function of the suite for each backend: `suite!(experiments: create_twice, ...)`.

@@ -147,15 +147,16 @@ const FAULTS: [(Mode, Duration); 6] = [
 
 #[test]
 fn a_batch_outlives_every_fault_on_the_way_to_postgres() {
-    campaign(|pg, _| pg);
+    campaign(40, |pg, _| pg);
 }
 
 #[test]
 fn a_batch_outlives_every_fault_on_the_way_to_chroma() {
-    campaign(|_, chroma| chroma);
+    // Trials do not wait for Chroma: without the longer pauses all of them would be over before its last fault.
+    campaign(120, |_, chroma| chroma);
 }
 
-fn campaign(which: for<'a> fn(&'a Proxy, &'a Proxy) -> &'a Proxy) {
+fn campaign(delay_ms: u32, which: for<'a> fn(&'a Proxy, &'a Proxy) -> &'a Proxy) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((pg, pg_place)) = runtime.block_on(servers::postgres()) else { return };
     let Some((chroma, chroma_place)) = runtime.block_on(servers::chroma()) else { return };
@@ -165,7 +166,7 @@ fn campaign(which: for<'a> fn(&'a Proxy, &'a Proxy) -> &'a Proxy) {
     let pg = config::Postgres { port: doors.0.address().port(), ..pg };
     let chroma = config::Chroma { url: format!("http://{}", doors.1.address()), ..chroma };
     let labtop = Labtop::new().with(servers::variables(&pg, &chroma)).keeping(pg_place).keeping(chroma_place);
-    let file = labtop.write("outage.toml", &batch(40));
+    let file = labtop.write("outage.toml", &batch(delay_ms));
     let mut command = labtop.command();
     command
         .args(["batch", "run", &file])

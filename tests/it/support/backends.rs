@@ -73,7 +73,19 @@ pub fn engine(folder: &TempDir) -> Arc<Engine> {
 pub async fn duckdb() -> Option<Backends> {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(&folder);
-    Some(Backends {
+    Some(embedded(folder, engine))
+}
+
+/// DuckDB with every search answered out of memory.
+pub async fn in_memory() -> Option<Backends> {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&folder);
+    engine.matrices().be_eager();
+    Some(embedded(folder, engine))
+}
+
+fn embedded(folder: TempDir, engine: Arc<Engine>) -> Backends {
+    Backends {
         experiments: Some(Arc::new(duckdb::experiments::Experiments::new(engine.clone()))),
         queue: Some(Arc::new(duckdb::queue::Queue::new(engine.clone()))),
         outbox: Some(Arc::new(duckdb::outbox::DuckOutbox::new(engine.clone()))),
@@ -82,7 +94,7 @@ pub async fn duckdb() -> Option<Backends> {
         transfer: Some(Arc::new(duckdb::transfer::Mover::new(engine.clone()))),
         document_look: Some(Arc::new(duckdb::transfer::Mover::new(engine))),
         _place: Place::Folder { _folder: folder },
-    })
+    }
 }
 
 pub async fn postgres() -> Option<Backends> {
