@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::search::{WITHOUT_DIRECTION, is_zero};
 use super::{Lab, OpsError, Result, lines};
 use crate::domain::collection::{
     Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
@@ -100,11 +101,18 @@ fn refuse_existing(lab: &Lab, name: &str, taken: &[String]) -> Result<()> {
 async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -> Result<Vec<Record>> {
     let mut texts = Vec::new();
     for (record, number) in records.iter().zip(1..) {
+        let called = || record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
         match (&record.embedding, &record.document) {
+            (Some(vector), _) if collection.space == Space::Cosine && is_zero(vector) => {
+                let called = called();
+                return Err(OpsError::Invalid(format!(
+                    "the embedding of record {number}{called} {WITHOUT_DIRECTION}"
+                )));
+            }
             (Some(_), _) => {}
             (None, Some(text)) => texts.push(text.clone()),
             (None, None) => {
-                let called = record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
+                let called = called();
                 return Err(OpsError::Invalid(format!(
                     "record {number}{called} has neither a document nor an embedding: give it one of them"
                 )));
@@ -127,11 +135,15 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
         .collect())
 }
 
+/// The model that a collection says its vectors were made by.
+pub(super) fn model_of(collection: &Collection) -> Option<&str> {
+    collection.metadata.get(MODEL).and_then(|model| model.as_str())
+}
+
 /// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
 /// documents are embedded by. `Invalid` when that one cannot have made its vectors.
 pub(super) fn embedder_of(lab: &Lab, collection: &Collection) -> Result<Arc<dyn Embedder>> {
-    let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
-    let embedder = match named {
+    let embedder = match model_of(collection) {
         // Other programs may mean something else by that key.
         Some(model) if lab.embedders.has(model) => lab.embedders.named(model)?,
         Some(model) if collection.dimension != lab.embedders.chosen().dimension() => {
@@ -166,6 +178,9 @@ pub async fn query(
             embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
         }
     };
+    if is_zero(&embedding) && lab.collections.get(name).await?.space == Space::Cosine {
+        return Err(OpsError::Invalid(format!("the vector to search by {WITHOUT_DIRECTION}")));
+    }
     Ok(lab.collections.query(name, &embedding, n_results, filter).await?)
 }
 

@@ -4,6 +4,7 @@
 //! all, in the order of the file, so that whatever ends the work leaves the beginning of the file stored. What is stored already
 //! with the same text and metadata is neither embedded nor written again: the same command goes on where it broke off.
 
+mod belongs;
 mod csv;
 mod fields;
 mod lines;
@@ -12,7 +13,6 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,8 +23,9 @@ pub use fields::{Fields, MOST_TEXT};
 
 use super::document::Target;
 use super::{Lab, News, OpsError, Result, Stop, Watcher, delivery};
-use crate::domain::collection::collection_name;
-use crate::store::{ErrorKind, StoreError};
+use crate::domain::collection::{Collection, check_name, collection_name};
+use crate::store::ErrorKind;
+use belongs::Places;
 use prepare::{Prepared, Preparer};
 
 /// Lots that are embedded while another is stored.
@@ -206,11 +207,14 @@ pub struct Report {
 pub async fn ingest(lab: &Lab, job: &Ingest, watcher: &dyn Watcher, stop: &Stop) -> Result<Report> {
     let mut report = Report::default();
     if job.target != Target::Documents {
-        report.collection = Some(job.collection());
+        let name = job.collection();
+        check_name(&name).map_err(OpsError::Invalid)?;
+        report.collection = Some(name);
     }
-    let dimensions = dimensions(lab, job).await?;
-    let preparer = Arc::new(Preparer::new(lab, job).await?);
-    let lots = read::start(job, dimensions)?;
+    let there = there(lab, job).await?;
+    let preparer = Arc::new(Preparer::new(lab, job, there.as_ref())?);
+    let places = Places::of(lab, job, preparer.usual_model(), there.as_ref()).await?;
+    let lots = read::start(job, places)?;
     let lots = stream::unfold(lots, |mut lots| async { lots.recv().await.map(|lot| (lot, lots)) });
     let prepared = lots.map(|lot| {
         let preparer = preparer.clone();
@@ -246,13 +250,16 @@ fn total(report: &Report, share: Option<f64>) -> u64 {
     share.filter(|share| *share > 0.0).map_or(0, |share| (report.rows as f64 / share) as u64)
 }
 
-/// The dimensions of the models that vectors may come with.
-async fn dimensions(lab: &Lab, job: &Ingest) -> Result<HashMap<String, usize>> {
-    if job.target == Target::Collections {
-        return Ok(HashMap::new());
+/// The collection that is wanted, if it exists.
+async fn there(lab: &Lab, job: &Ingest) -> Result<Option<Collection>> {
+    if job.target == Target::Documents {
+        return Ok(None);
     }
-    let models = lab.documents.models().await?;
-    Ok(models.into_iter().map(|model| (model.name, model.dimension)).collect())
+    match lab.collections.get(&job.collection()).await {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Puts a lot where it is wanted; says which share of the source is done with it.
@@ -283,7 +290,8 @@ fn file_name(source: &Source) -> String {
 
 /// An error with what was stored before it, and how to go on.
 fn partly(error: OpsError, job: &Ingest, report: &Report) -> OpsError {
-    if report.rows == 0 {
+    // Of the first lot, documents may be stored that did not get into the collection any more.
+    if report.rows == 0 && report.documents == 0 {
         return error;
     }
     let unit = if job.kind == Kind::Parquet { "row" } else { "line" };
@@ -293,8 +301,7 @@ fn partly(error: OpsError, job: &Ingest, report: &Report) -> OpsError {
         job.source.name(),
         sum(report)
     );
-    let by_the_row = !matches!(&error, OpsError::Store(StoreError { kind: ErrorKind::Unavailable, .. }));
-    if job.on_error == OnError::Fail && by_the_row && matches!(error, OpsError::Invalid(_)) {
+    if job.on_error == OnError::Fail && matches!(error, OpsError::Invalid(_)) {
         told.push_str("; --on-error skip passes over bad ones too");
     }
     OpsError::Partly { error: Box::new(error), told: told + "." }

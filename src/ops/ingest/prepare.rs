@@ -9,7 +9,7 @@ use super::super::embedders::Embedders;
 use super::super::{Lab, OpsError, Result};
 use super::read::Lot;
 use super::{Ingest, OnError, Target, at};
-use crate::domain::collection::{Record, RecordPage};
+use crate::domain::collection::{Collection, Record, RecordPage};
 use crate::domain::document::{Document, content_hash};
 use crate::embed::{EmbedError, Embedder};
 use crate::store::ErrorKind;
@@ -43,20 +43,14 @@ pub struct Preparer {
 }
 
 impl Preparer {
-    /// `Invalid` when the model that is asked for cannot be had, and no vectors come along by its name.
-    pub async fn new(lab: &Lab, job: &Ingest) -> Result<Self> {
-        let collection = job.collection();
-        let model = match (&job.model, job.target) {
+    /// `there` is the collection that is wanted, if it exists. `Invalid` when no text can be embedded for it.
+    pub fn new(lab: &Lab, job: &Ingest, there: Option<&Collection>) -> Result<Self> {
+        let model = match (&job.model, there) {
             // Known by name only: then every row must bring its vector.
             (Some(model), _) if !lab.embedders.has(model) => lab.embedders.chosen().clone(),
             (Some(model), _) => lab.embedders.named(model)?.clone(),
-            (None, Target::Documents) => lab.embedders.chosen().clone(),
-            // A collection has vectors of one model.
-            (None, _) => match lab.collections.get(&collection).await {
-                Ok(there) => embedder_of(lab, &there)?,
-                Err(error) if error.kind == ErrorKind::NotFound => lab.embedders.chosen().clone(),
-                Err(error) => return Err(error.into()),
-            },
+            (None, Some(there)) => embedder_of(lab, there)?,
+            (None, None) => lab.embedders.chosen().clone(),
         };
         Ok(Preparer {
             job: job.clone(),
@@ -64,8 +58,13 @@ impl Preparer {
             collections: lab.collections.clone(),
             embedders: lab.embedders.clone(),
             model,
-            collection,
+            collection: job.collection(),
         })
+    }
+
+    /// The model of rows that name none.
+    pub fn usual_model(&self) -> &str {
+        self.job.model.as_deref().unwrap_or_else(|| self.model.model_name())
     }
 
     pub async fn prepare(&self, lot: Lot) -> Result<Prepared> {
@@ -89,6 +88,7 @@ impl Preparer {
         rows.retain(|row| !(there.documents.contains(&row.id) && there.records.contains(&row.id)));
         prepared.unchanged += (before - rows.len()) as u64;
         let made = self.embedded(rows, &mut prepared).await?;
+        prepared.bad.sort_by_key(|(line, _)| *line);
         if let Some(first) = made.first() {
             prepared.model.clone_from(&first.model_name);
         }
@@ -158,8 +158,7 @@ impl Preparer {
     }
 
     fn model_of<'a>(&'a self, row: &'a NewDocument) -> &'a str {
-        let named = row.model.as_deref().or(self.job.model.as_deref());
-        named.unwrap_or_else(|| self.model.model_name())
+        row.model.as_deref().unwrap_or_else(|| self.usual_model())
     }
 
     /// Gives a vector to every row that brought none, model by model; the rows stay in their order.
@@ -193,8 +192,7 @@ impl Preparer {
         Ok(documents)
     }
 
-    /// Embeds the texts of these rows. A text that the model refuses is a bad row: those before it are embedded, then those
-    /// behind it.
+    /// Embeds the texts of these rows. A text that the model refuses is a bad row; those around it are asked for anew.
     async fn embed(
         &self,
         embedder: &dyn Embedder,
@@ -203,20 +201,12 @@ impl Preparer {
         vectors: &mut HashMap<usize, Vec<f32>>,
         prepared: &mut Prepared,
     ) -> Result<()> {
-        let mut rest = indices;
-        let mut known_good = 0;
-        while !rest.is_empty() {
-            let part = if known_good > 0 { &rest[..known_good] } else { rest };
+        let mut open = vec![indices];
+        while let Some(part) = open.pop() {
             let texts: Vec<String> = part.iter().map(|&index| rows[index].text.clone()).collect();
             let (place, why) = match embedder.embed(&texts).await {
                 Ok(made) => {
                     vectors.extend(part.iter().copied().zip(made));
-                    rest = &rest[part.len()..];
-                    if known_good > 0 {
-                        // The one that stopped it.
-                        rest = rest.get(1..).unwrap_or_default();
-                        known_good = 0;
-                    }
                     continue;
                 }
                 Err(EmbedError::Empty { index, model }) => {
@@ -227,12 +217,12 @@ impl Preparer {
                 }
                 Err(error) => return Err(OpsError::Embed(error)),
             };
-            let line = part.get(place).map_or(0, |&index| rows[index].line);
-            self.bad(line, why, prepared)?;
-            match place {
-                0 => rest = &rest[1..],
-                place => known_good = place,
-            }
+            let (before, rest) = part.split_at(place.min(part.len()));
+            let Some((refused, behind)) = rest.split_first() else {
+                return Err(OpsError::Invalid(why));
+            };
+            self.bad(rows[*refused].line, why, prepared)?;
+            open.extend([behind, before].into_iter().filter(|part| !part.is_empty()));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::super::document::NewDocument;
 use super::super::{OpsError, Result};
+use super::belongs::Places;
 use super::csv::Csv;
 use super::fields::{check_text, guessed};
 use super::lines::Lines;
@@ -39,12 +40,12 @@ pub struct Lot {
     pub share: Option<f64>,
 }
 
-/// Starts reading. `dimensions` are those of the models that are known already.
-pub fn start(job: &Ingest, dimensions: HashMap<String, usize>) -> Result<mpsc::Receiver<Result<Lot>>> {
+/// Starts reading what is to go to these places.
+pub fn start(job: &Ingest, places: Places) -> Result<mpsc::Receiver<Result<Lot>>> {
     let (send, receive) = mpsc::channel(AHEAD);
     let reader = Reader {
         job: job.clone(),
-        dimensions,
+        places,
         seen: HashMap::new(),
         hashers: [RandomState::new(), RandomState::new()],
         lot: Lot::default(),
@@ -61,7 +62,7 @@ pub fn start(job: &Ingest, dimensions: HashMap<String, usize>) -> Result<mpsc::R
 
 struct Reader {
     job: Ingest,
-    dimensions: HashMap<String, usize>,
+    places: Places,
     /// A digest of each id, for the line that had it: 24 bytes a row are all that grows with the file.
     seen: HashMap<u128, u32>,
     hashers: [RandomState; 2],
@@ -197,12 +198,8 @@ impl Reader {
 
     /// Takes a row in; `done` of `size` is read.
     fn push(&mut self, number: usize, row: Result<NewDocument, String>, done: u64) -> Result<(), Gone> {
-        let row = row.and_then(|document| self.named(document)).and_then(|document| match document {
-            Some(document) => self.fits(document).map(Some),
-            None => Ok(None),
-        });
-        let row = match row {
-            Ok(Some(document)) => Ok(document),
+        let row = match row.and_then(|document| self.named(document)) {
+            Ok(Some(document)) => self.places.check(&document).map(|()| document),
             Ok(None) => {
                 self.lot.repeated += 1;
                 return Ok(());
@@ -229,8 +226,11 @@ impl Reader {
         self.send.blocking_send(Ok(lot)).map_err(|_| Gone)
     }
 
-    /// Gives an id to a document without one; none for a document that has come already.
+    /// Gives an id and a model to a document without one; none for a document that has come already.
     fn named(&mut self, mut document: NewDocument) -> Result<Option<NewDocument>, String> {
+        if document.model.is_none() {
+            document.model.clone_from(&self.job.model);
+        }
         let made = document.id.is_empty();
         if made {
             document.id = match &self.job.source {
@@ -253,19 +253,6 @@ impl Reader {
                 Err(format!("the id '{}' is taken by line {first}", document.id))
             }
         }
-    }
-
-    /// A vector has the dimension of its model.
-    fn fits(&mut self, document: NewDocument) -> Result<NewDocument, String> {
-        let Some(embedding) = &document.embedding else { return Ok(document) };
-        let model = document.model.as_ref().or(self.job.model.as_ref());
-        let model =
-            model.ok_or("an embedding without `model`: say which model made it (or --model NAME for all)")?;
-        let known = *self.dimensions.entry(model.clone()).or_insert(embedding.len());
-        if known == embedding.len() {
-            return Ok(document);
-        }
-        Err(format!("the embedding has {} dimensions, those of {model} have {known}", embedding.len()))
     }
 }
 

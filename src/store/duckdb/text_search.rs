@@ -1,7 +1,7 @@
 //! Documents by words, by selection and in sums, on DuckDB.
 //!
 //! DuckDB's own full text needs an extension that is not in the library, and an index. A search by words is a scan instead: SQL
-//! finds the documents that may hold one, and BM25 is worked out here.
+//! finds the documents that may hold one, and BM25 is worked out here, over the documents that fit the filter.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +19,7 @@ use crate::store::{Backend, ErrorKind, Result, StoreError};
 use super::documents::{Documents, ID_AMONG};
 use super::error::from_duckdb;
 use super::row;
+use super::vectors::Group;
 use super::where_sql::{self, Condition};
 
 /// How quickly more of a word stops counting, and how much a long text is held against it: the usual figures.
@@ -86,7 +87,7 @@ impl DocumentCatalogue for Documents {
             }
             Ok(count as u64)
         };
-        self.engine.write(doing, work).await
+        self.engine.write_vectors(Group::Documents, doing, work).await
     }
 
     async fn sizes(&self) -> Result<Vec<ModelSize>> {
@@ -193,7 +194,7 @@ fn scored(
     let holds = vec!["contains(lower(content), ?)"; wanted.len()].join(" OR ");
     let sql = format!("SELECT document_id, content FROM {table} WHERE {} AND ({holds})", fits.sql);
     let mut values = fits.values.clone();
-    values.extend(wanted.iter().map(|word| Value::Text(word.clone())));
+    values.extend(wanted.iter().map(|word| Value::Text(needle(word).to_owned())));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut candidates = Vec::new();
@@ -259,15 +260,43 @@ fn counts(content: &str, wanted: &[String]) -> Vec<u32> {
     counts
 }
 
-/// Letters and digits that stand together, in small letters, without the s of a plural.
+/// Letters and digits that stand together, as [`stem`] makes them.
 fn split(text: &str) -> impl Iterator<Item = String> {
-    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(|word| {
-        let mut word = word.to_lowercase();
-        if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") {
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(stem)
+}
+
+/// A word in small letters without the usual endings of English, so that `measure`, `measures` and `measuring` are one. Of other
+/// languages' words only the same ending goes, on both sides of a comparison.
+fn stem(word: &str) -> String {
+    /// What is left of a word must still say something.
+    const LEAST: usize = 3;
+    let mut word = word.to_lowercase();
+    if word.len() > LEAST && word.ends_with('s') && !word.ends_with("ss") {
+        word.pop();
+    }
+    let shorter = ["ing", "ed"].iter().find_map(|ending| word.strip_suffix(ending));
+    if let Some(shorter) = shorter.filter(|shorter| shorter.len() > LEAST) {
+        word.truncate(shorter.len());
+        let mut letters = word.chars().rev();
+        if let (Some(last), Some(before)) = (letters.next(), letters.next())
+            && last == before
+            && !"aeiouls".contains(last)
+        {
             word.pop();
         }
-        word
-    })
+    } else if word.len() > LEAST && word.ends_with('e') {
+        word.pop();
+    }
+    if word.len() > LEAST && word.ends_with('y') {
+        word.pop();
+        word.push('i');
+    }
+    word
+}
+
+/// What every form of a word holds.
+fn needle(stem: &str) -> &str {
+    stem.strip_suffix('i').filter(|rest| !rest.is_empty()).unwrap_or(stem)
 }
 
 #[cfg(test)]
@@ -275,9 +304,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_small_and_singular() {
+    fn the_forms_of_a_word_are_one() {
         let words: Vec<String> = split("Measures TCP/UDP networks; glass is 3x").collect();
-        assert_eq!(words, ["measure", "tcp", "udp", "network", "glass", "is", "3x"]);
+        assert_eq!(words, ["measur", "tcp", "udp", "network", "glass", "is", "3x"]);
+        for forms in [
+            "measure measures measured measuring",
+            "network networks networking Networked",
+            "library libraries",
+            "process processes processing processed",
+            "database databases",
+            "call calls calling",
+            "plan plans planning planned",
+            "string strings",
+            "é",
+        ] {
+            let stems = distinct_words(forms);
+            assert_eq!(stems.len(), 1, "{stems:?}");
+            for form in forms.split(' ') {
+                assert!(form.to_lowercase().contains(needle(&stems[0])), "{form}: {stems:?}");
+            }
+        }
         assert_eq!(distinct_words("a A b"), ["a", "b"]);
     }
 
