@@ -79,7 +79,8 @@ pub async fn search(lab: &Lab, query: &Query, terms: &Terms) -> Result<Nearest> 
 }
 
 /// What is wrong with a vector of zeros where angles are measured.
-pub(super) const WITHOUT_DIRECTION: &str = "is all zeros: it has no direction, so that no cosine says what is near it";
+pub(super) const WITHOUT_DIRECTION: &str =
+    "is all zeros: it has no direction, so that no cosine says what is near it";
 
 pub(super) fn is_zero(vector: &[f32]) -> bool {
     vector.iter().all(|value| *value == 0.0)
@@ -87,7 +88,9 @@ pub(super) fn is_zero(vector: &[f32]) -> bool {
 
 async fn nearest(lab: &Lab, model_name: String, embedding: Vec<f32>, terms: &Terms) -> Result<Nearest> {
     if terms.distance == Distance::Cosine && is_zero(&embedding) {
-        return Err(OpsError::Invalid(format!("the vector to search by {WITHOUT_DIRECTION} (--metric l2 does)")));
+        return Err(OpsError::Invalid(format!(
+            "the vector to search by {WITHOUT_DIRECTION} (--metric l2 does)"
+        )));
     }
     let Terms { k, distance, filter, exact, ef_search, .. } = terms.clone();
     let query = DocumentQuery { model_name, embedding, limit: k, distance, filter, exact, ef_search };

@@ -220,8 +220,10 @@ async fn carry_out(
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
         Job::Ingest(form) => {
-            let report = ingest::ingest(lab, &ingest_of(form), watcher, stop).await?;
+            let report = ingest::ingest(lab, &ingest_of(form), watcher, stop).await;
+            // Of a file that ends in an error the beginning may be stored.
             shared.tell(Event::Changed).await;
+            let report = report?;
             let begun = if report.stopped { "Stopped between two lots, stored" } else { "Stored" };
             Ok(format!("{begun} {}", ingest::sum(&report)))
         }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::super::collection::model_of;
-use super::super::search::{WITHOUT_DIRECTION, is_zero};
 use super::super::document::NewDocument;
+use super::super::search::{WITHOUT_DIRECTION, is_zero};
 use super::super::{Lab, Result};
 use super::{Ingest, Target};
-use crate::domain::collection::{Collection, Space};
+use crate::domain::collection::{Collection, Space, check_metadata};
 use crate::domain::document::Distance;
 
 /// What is known of the places that documents go to, and is learnt from their first ones.
@@ -44,14 +44,16 @@ impl Places {
         };
         let shape = |dimension, cosine| Shape { dimension, cosine };
         let models = models.map(|models| {
-            let known =
-                models.into_iter().map(|model| (model.name, shape(Some(model.dimension), model.distance == Distance::Cosine)));
+            let known = models
+                .into_iter()
+                .map(|model| (model.name, shape(Some(model.dimension), model.distance == Distance::Cosine)));
             known.collect()
         });
         let collection = (job.target != Target::Documents).then(|| Kept {
             model: there.and_then(model_of).filter(|model| lab.embedders.has(model)).map(str::to_owned),
             is_new: there.is_none(),
-            shape: there.map_or(shape(None, true), |there| shape(there.dimension, there.space == Space::Cosine)),
+            shape: there
+                .map_or(shape(None, true), |there| shape(there.dimension, there.space == Space::Cosine)),
         });
         Ok(Places { usual: usual.to_owned(), models, collection })
     }
@@ -60,6 +62,7 @@ impl Places {
     pub fn check(&mut self, document: &NewDocument) -> Result<(), String> {
         let model = document.model.as_ref().unwrap_or(&self.usual);
         if let Some(kept) = &mut self.collection {
+            check_metadata(&document.metadata)?;
             if kept.is_new && document.embedding.is_some() && document.model.is_none() {
                 return Err(NAMELESS.to_owned());
             }

@@ -210,7 +210,7 @@ mod tests {
             (json!({ "text": ["a"] }), "the text is a list"),
             (json!({ "text": "x".repeat(10_000_000) }), "the text has 10.0 MB"),
             (json!({ "text": "a", "embedding": [] }), "the embedding is empty"),
-            (json!({ "text": "a", "embedding": [1, 1e39] }), "figure 2 of the embedding is 1e39"),
+            (json!({ "text": "a", "embedding": [1, 1e39] }), "figure 2 of the embedding is 1e+39"),
             (json!({ "text": "a", "embedding": [1, null] }), "figure 2 of the embedding is null"),
             (json!({ "text": "a", "embedding": "NaN" }), "no list of numbers"),
             (json!({ "text": "a", "metadata": 3 }), "`metadata` is no object"),

@@ -335,7 +335,7 @@ mod tests {
             length,
         };
         let candidates = vec![
-            candidate("common", &[3, 0], 20.0),
+            candidate("common", &[1, 0], 20.0),
             candidate("rare", &[0, 1], 20.0),
             candidate("long", &[0, 0], 20.0),
             candidate("common-b", &[3, 0], 200.0),

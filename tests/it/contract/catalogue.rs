@@ -61,7 +61,8 @@ async fn words_find_documents_in_the_same_order_everywhere(backends: &Backends) 
     assert_eq!(found(store, "measure network bandwidth", "", 2).await, "ab");
     assert_eq!(found(store, "networks", "", 1).await, "c");
     assert_eq!(found(store, "picture", "", 10).await, "ef", "ties by id");
-    let query = TextQuery { model_name: "m".to_owned(), text: "cats".to_owned(), limit: 1, ..TextQuery::default() };
+    let query =
+        TextQuery { model_name: "m".to_owned(), text: "cats".to_owned(), limit: 1, ..TextQuery::default() };
     let hit = store.text_search(&query).await.unwrap().remove(0);
     assert_eq!((hit.content.as_str(), hit.model_name.as_str()), ("pictures of cats", "m"));
 }
@@ -72,7 +73,12 @@ async fn a_search_by_words_keeps_to_its_model_and_filter(backends: &Backends) {
     assert_eq!(found(store, "network", "year = 2020", 10).await, "bd");
     assert_eq!(found(store, "network", "year > 2020", 10).await, "ca");
     assert_eq!(found(store, "network", "year > 2021", 10).await, "");
-    let unknown = TextQuery { model_name: "none".to_owned(), text: "network".to_owned(), limit: 1, ..TextQuery::default() };
+    let unknown = TextQuery {
+        model_name: "none".to_owned(),
+        text: "network".to_owned(),
+        limit: 1,
+        ..TextQuery::default()
+    };
     assert_eq!(store.text_search(&unknown).await.unwrap_err().kind, ErrorKind::NotFound);
 }
 
