@@ -73,13 +73,15 @@ fn hidden(value: &Value) -> Value {
     if is_empty { value.clone() } else { HIDDEN.into() }
 }
 
-/// An address may hold a password, as in `http://me:secret@host`.
+/// An address may hold a password, as in `http://me:secret@host`, and a key in its query.
 fn without_password(value: Value) -> Value {
     let Value::String(text) = &value else { return value };
     let Some((scheme, rest)) = text.split_once("://") else { return value };
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}{}", &rest[authority.len()..]).into(),
-        None => value,
-    }
+    let (place, query) =
+        rest.split_once('?').map_or((rest, String::new()), |(place, _)| (place, format!("?{HIDDEN}")));
+    let authority = place.split('/').next().unwrap_or(place);
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or((String::new(), authority), |(_, host)| (format!("{HIDDEN}@"), host));
+    format!("{scheme}://{user}{host}{}{query}", &place[authority.len()..]).into()
 }

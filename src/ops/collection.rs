@@ -135,21 +135,21 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
         .collect())
 }
 
-/// The model that a collection says its vectors were made by.
-pub(super) fn model_of(collection: &Collection) -> Option<&str> {
-    collection.metadata.get(MODEL).and_then(|model| model.as_str())
+/// The model that a collection says its vectors were made by. Other programs may mean something else by that key: a name that is
+/// not known here counts only where the vectors are none of the model that new documents are embedded by.
+pub(super) fn model_of<'a>(lab: &Lab, collection: &'a Collection) -> Option<&'a str> {
+    let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
+    named.filter(|model| {
+        lab.embedders.has(model) || collection.dimension != lab.embedders.chosen().dimension()
+    })
 }
 
 /// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
 /// documents are embedded by. `Invalid` when that one cannot have made its vectors.
 pub(super) fn embedder_of(lab: &Lab, collection: &Collection) -> Result<Arc<dyn Embedder>> {
-    let embedder = match model_of(collection) {
-        // Other programs may mean something else by that key.
-        Some(model) if lab.embedders.has(model) => lab.embedders.named(model)?,
-        Some(model) if collection.dimension != lab.embedders.chosen().dimension() => {
-            lab.embedders.named(model)?
-        }
-        _ => lab.embedders.chosen(),
+    let embedder = match model_of(lab, collection) {
+        Some(model) => lab.embedders.named(model)?,
+        None => lab.embedders.chosen(),
     };
     match (collection.dimension, embedder.dimension()) {
         (Some(theirs), Some(ours)) if theirs != ours => Err(OpsError::Invalid(format!(

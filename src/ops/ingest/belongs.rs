@@ -50,7 +50,7 @@ impl Places {
             known.collect()
         });
         let collection = (job.target != Target::Documents).then(|| Kept {
-            model: there.and_then(model_of).filter(|model| lab.embedders.has(model)).map(str::to_owned),
+            model: there.and_then(|there| model_of(lab, there)).map(str::to_owned),
             is_new: there.is_none(),
             shape: there
                 .map_or(shape(None, true), |there| shape(there.dimension, there.space == Space::Cosine)),

@@ -212,7 +212,7 @@ pub async fn ingest(lab: &Lab, job: &Ingest, watcher: &dyn Watcher, stop: &Stop)
         report.collection = Some(name);
     }
     let there = there(lab, job).await?;
-    let preparer = Arc::new(Preparer::new(lab, job, there.as_ref())?);
+    let preparer = Arc::new(Preparer::new(lab, job, there.as_ref()));
     let places = Places::of(lab, job, preparer.usual_model(), there.as_ref()).await?;
     let lots = read::start(job, places)?;
     let lots = stream::unfold(lots, |mut lots| async { lots.recv().await.map(|lot| (lot, lots)) });

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::collection::embedder_of;
+use super::super::collection::{embedder_of, model_of};
 use super::super::document::NewDocument;
 use super::super::embedders::Embedders;
 use super::super::{Lab, OpsError, Result};
@@ -37,34 +37,41 @@ pub struct Preparer {
     documents: Arc<dyn DocumentStore>,
     collections: Arc<dyn CollectionStore>,
     embedders: Embedders,
-    /// For texts that name no model.
-    model: Arc<dyn Embedder>,
+    /// For rows that name no model.
+    usual: String,
+    /// Why a text cannot be embedded by that one, where the collection is at odds with it.
+    unusable: Option<String>,
     collection: String,
 }
 
 impl Preparer {
-    /// `there` is the collection that is wanted, if it exists. `Invalid` when no text can be embedded for it.
-    pub fn new(lab: &Lab, job: &Ingest, there: Option<&Collection>) -> Result<Self> {
-        let model = match (&job.model, there) {
-            // Known by name only: then every row must bring its vector.
-            (Some(model), _) if !lab.embedders.has(model) => lab.embedders.chosen().clone(),
-            (Some(model), _) => lab.embedders.named(model)?.clone(),
-            (None, Some(there)) => embedder_of(lab, there)?,
-            (None, None) => lab.embedders.chosen().clone(),
+    /// `there` is the collection that is wanted, if it exists.
+    pub fn new(lab: &Lab, job: &Ingest, there: Option<&Collection>) -> Self {
+        let (usual, unusable) = match (&job.model, there) {
+            // It may be known by name only: then every row must bring its vector.
+            (Some(model), _) => (model.clone(), None),
+            (None, Some(there)) => match embedder_of(lab, there) {
+                Ok(embedder) => (embedder.model_name().to_owned(), None),
+                Err(error) => {
+                    (model_of(lab, there).unwrap_or(&there.name).to_owned(), Some(error.to_string()))
+                }
+            },
+            (None, None) => (lab.embedders.chosen().model_name().to_owned(), None),
         };
-        Ok(Preparer {
+        Preparer {
             job: job.clone(),
             documents: lab.documents.clone(),
             collections: lab.collections.clone(),
             embedders: lab.embedders.clone(),
-            model,
+            usual,
+            unusable,
             collection: job.collection(),
-        })
+        }
     }
 
     /// The model of rows that name none.
     pub fn usual_model(&self) -> &str {
-        self.job.model.as_deref().unwrap_or_else(|| self.model.model_name())
+        &self.usual
     }
 
     pub async fn prepare(&self, lot: Lot) -> Result<Prepared> {
@@ -73,7 +80,7 @@ impl Preparer {
             unchanged: lot.repeated,
             last: lot.rows.last().map_or(0, |(line, _)| *line),
             share: lot.share,
-            model: self.model.model_name().to_owned(),
+            model: self.usual.clone(),
             ..Prepared::default()
         };
         let mut rows = Vec::with_capacity(lot.rows.len());
@@ -169,10 +176,12 @@ impl Preparer {
         }
         let mut vectors: HashMap<usize, Vec<f32>> = HashMap::new();
         for (model, indices) in by_model {
-            let embedder = match self.embedders.named(&model) {
-                Ok(embedder) => embedder,
-                Err(error) => {
-                    let why = error.to_string();
+            let unusable = self.unusable.as_ref().filter(|_| model == self.usual);
+            let embedder = match (unusable, self.embedders.named(&model)) {
+                (None, Ok(embedder)) => embedder,
+                (unusable, named) => {
+                    let told = || named.err().map(|error| error.to_string()).unwrap_or_default();
+                    let why = unusable.cloned().unwrap_or_else(told);
                     for index in indices {
                         self.bad(rows[index].line, why.clone(), prepared)?;
                     }
