@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 use std::time::Instant;
@@ -213,12 +213,12 @@ async fn chroma(url: &str, file: &Path, runs: usize, texts: &[Text]) -> Result<(
     Ok(())
 }
 
-fn python(url: &str, file: &Path, vectors: &PathBuf, name: &str) -> Result<f64, Failure> {
+fn python(url: &str, file: &Path, vectors: &Path, name: &str) -> Result<f64, Failure> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = Command::new(python)
         .arg(here.join("benches/embed/chroma_client.py"))
-        .args([file, vectors.as_path()])
+        .args([file, vectors])
         .args([BuiltIn::DIMENSION.to_string().as_str(), name])
         .env("PYTHONPATH", here.join(".deps/bench"))
         .env("CHROMA_URL", url)

@@ -170,7 +170,8 @@ fn conclude(args: &Args, reports: &[Report], session: &Session) -> Outcome {
         session.output.note(&format!("{unchanged} unchanged: the same text and metadata were there already"));
     }
     if skipped > 0 {
-        session.output.note(&format!("{skipped} bad rows passed over"));
+        let rows = if skipped == 1 { "row" } else { "rows" };
+        session.output.note(&format!("{skipped} bad {rows} passed over"));
     }
     Ok(0)
 }

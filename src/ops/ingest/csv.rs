@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn what_domain_writes_comes_back() {
         use crate::domain::csv;
-        let values = ["a,b", "say \"hi\"\n", "", "plain", "é"].map(|text| serde_json::Value::from(text));
+        let values = ["a,b", "say \"hi\"\n", "", "plain", "é"].map(serde_json::Value::from);
         assert_eq!(
             all(csv::record(&values).as_bytes()),
             [record(1, &["a,b", "say \"hi\"\n", "", "plain", "é"])]
