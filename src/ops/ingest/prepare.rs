@@ -42,6 +42,8 @@ pub struct Preparer {
     /// Why a text cannot be embedded by that one, where the collection is at odds with it.
     unusable: Option<String>,
     collection: String,
+    /// It was not there when the work began.
+    is_new: bool,
 }
 
 impl Preparer {
@@ -66,6 +68,7 @@ impl Preparer {
             usual,
             unusable,
             collection: job.collection(),
+            is_new: there.is_none(),
         }
     }
 
@@ -121,47 +124,55 @@ impl Preparer {
     /// Which of the rows are stored already, word for word, in each place; everywhere that nothing is wanted in. Rows that
     /// bring a vector are always stored: it may be another one.
     async fn there(&self, rows: &[NewDocument]) -> Result<There> {
-        let bare = || rows.iter().filter(|row| row.embedding.is_none());
-        let all: HashSet<String> = bare().map(|row| row.id.clone()).collect();
-        let mut there = There { documents: all.clone(), records: all };
-        if self.job.target != Target::Collections {
-            let mut by_model: HashMap<&str, Vec<String>> = HashMap::new();
-            for row in bare() {
-                by_model.entry(self.model_of(row)).or_default().push(row.id.clone());
-            }
-            let mut stored = HashMap::new();
-            for (model, ids) in by_model {
-                let stubs = self.documents.stubs(model, &ids).await?;
-                stored.extend(stubs.into_iter().map(|stub| ((model, stub.document_id.clone()), stub)));
-            }
-            there.documents = bare()
-                .filter(|row| {
-                    let stub = stored.get(&(self.model_of(row), row.id.clone()));
-                    stub.is_some_and(|stub| {
-                        stub.content_hash == content_hash(&row.text) && stub.metadata == row.metadata
-                    })
-                })
-                .map(|row| row.id.clone())
-                .collect();
+        let bare: Vec<&NewDocument> = rows.iter().filter(|row| row.embedding.is_none()).collect();
+        let all = || bare.iter().map(|row| row.id.clone()).collect();
+        Ok(match self.job.target {
+            Target::Documents => There { documents: self.documents_there(&bare).await?, records: all() },
+            Target::Collections => There { documents: all(), records: self.records_there(&bare).await? },
+            Target::Both => There {
+                documents: self.documents_there(&bare).await?,
+                records: self.records_there(&bare).await?,
+            },
+        })
+    }
+
+    async fn documents_there(&self, rows: &[&NewDocument]) -> Result<HashSet<String>> {
+        let mut by_model: HashMap<&str, Vec<String>> = HashMap::new();
+        for row in rows {
+            by_model.entry(self.model_of(row)).or_default().push(row.id.clone());
         }
-        if self.job.target != Target::Documents {
-            let ids: Vec<String> = bare().map(|row| row.id.clone()).collect();
-            let page = RecordPage { limit: ids.len(), ids, ..RecordPage::default() };
-            let stored = match self.collections.records(&self.collection, &page).await {
-                _ if page.ids.is_empty() => Vec::new(),
-                Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
-                stored => stored?,
-            };
-            let stored: HashMap<String, _> =
-                stored.into_iter().map(|record| (record.id.clone(), record)).collect();
-            let same = |row: &&NewDocument| {
-                stored.get(&row.id).is_some_and(|record| {
-                    record.document.as_ref() == Some(&row.text) && record.metadata == row.metadata
-                })
-            };
-            there.records = bare().filter(same).map(|row| row.id.clone()).collect();
+        let mut stored = HashMap::new();
+        for (model, ids) in by_model {
+            let stubs = self.documents.stubs(model, &ids).await?;
+            stored.extend(stubs.into_iter().map(|stub| ((model, stub.document_id.clone()), stub)));
         }
-        Ok(there)
+        let same = |row: &&&NewDocument| {
+            let stub = stored.get(&(self.model_of(row), row.id.clone()));
+            stub.is_some_and(|stub| {
+                stub.content_hash == content_hash(&row.text) && stub.metadata == row.metadata
+            })
+        };
+        Ok(rows.iter().filter(same).map(|row| row.id.clone()).collect())
+    }
+
+    async fn records_there(&self, rows: &[&NewDocument]) -> Result<HashSet<String>> {
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        // What came into a collection that was not there when we began is ours, and each of our rows comes once.
+        if self.is_new || ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let page = RecordPage { limit: ids.len(), ids, ..RecordPage::default() };
+        let stored = match self.collections.records(&self.collection, &page).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
+            stored => stored?,
+        };
+        let stored: HashMap<&str, _> = stored.iter().map(|record| (record.id.as_str(), record)).collect();
+        let same = |row: &&&NewDocument| {
+            stored.get(row.id.as_str()).is_some_and(|record| {
+                record.document.as_ref() == Some(&row.text) && record.metadata == row.metadata
+            })
+        };
+        Ok(rows.iter().filter(same).map(|row| row.id.clone()).collect())
     }
 
     fn model_of<'a>(&'a self, row: &'a NewDocument) -> &'a str {

@@ -372,10 +372,13 @@ fn refuses_names_and_conditions(lab: &Labtop) {
         "{ran:?}"
     );
     assert!(lab.json(&["collections", "ls"]).as_array().unwrap().iter().all(|one| one["name"] == "notes"));
-    for (condition, words) in [("{\"a\": {\"$foo\": 1}}", "$foo"), ("[]", "expected a JSON object")] {
+    // Each in its own words: the embedded store names the operator, Chroma the clause.
+    for (condition, words) in
+        [("{\"a\": {\"$foo\": 1}}", ["$foo", "where clause"]), ("[]", ["expected a JSON object"; 2])]
+    {
         let query = ["collections", "query", "notes", "--vector", "v.json", "--where", condition];
         let ran = lab.run(&query);
-        assert!(ran.code == 2 && ran.stderr.contains(words), "{condition}: {ran:?}");
+        assert!(ran.code == 2 && words.iter().any(|word| ran.stderr.contains(word)), "{condition}: {ran:?}");
     }
     for (records, words) in [
         ("{\"id\": \"z\", \"embedding\": [0, 0]}", "all zeros"),
