@@ -74,6 +74,8 @@ fn listed(machine: &Labtop, pid: u32) -> Option<Value> {
 fn check(machine: &Labtop, trials: usize) {
     let runs = trials::each_once(machine, trials);
     assert!(runs.iter().all(|run| run["host"].is_string()), "it is known where each ran");
+    // The dead one may have been delivering: another takes that up when its claim has run out.
+    until("all documents", || (trials::documents(machine) >= 5 * trials as u64).then_some(()));
     assert_eq!(trials::documents(machine), 5 * trials as u64);
 }
 
