@@ -10,7 +10,8 @@ use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage
 use crate::domain::document::{Distance, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
-use crate::domain::index::Nearest;
+use crate::domain::index::{Index, Nearest, Scan};
+use crate::domain::metadata_filter::MetadataFilter;
 use crate::domain::metric::MetricPoint;
 use crate::domain::outbox::OutboxState;
 use crate::domain::performance::ModelSummary;
@@ -78,6 +79,10 @@ pub enum Read {
     BatchFiles,
     Batches,
     Search(SearchRead),
+    /// By meaning and by words, ranks fused.
+    Hybrid(HybridRead),
+    /// What there is of each embedding model.
+    DocumentStats,
     EmbeddingModels,
     Collections,
     Records {
@@ -156,6 +161,44 @@ pub struct SearchRead {
     pub exact: bool,
 }
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HybridRead {
+    pub text: String,
+    pub limit: usize,
+    pub distance: Distance,
+    pub exact: bool,
+    /// The one that new documents are embedded by when none.
+    pub model: Option<String>,
+    pub filter: MetadataFilter,
+}
+
+/// A document that either half of a hybrid search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FusedHit {
+    pub document_id: String,
+    pub model_name: String,
+    pub content: String,
+    pub metadata: Metadata,
+    pub score: f64,
+    /// By meaning, and how far it is; none where that half stopped before it.
+    pub vector_rank: Option<usize>,
+    pub distance: Option<f64>,
+    /// By words; none where it holds none of them.
+    pub text_rank: Option<usize>,
+}
+
+/// One embedding model in sums.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSums {
+    pub model_name: String,
+    pub dimension: usize,
+    pub documents: u64,
+    pub bytes: u64,
+    /// A text can be embedded by it here.
+    pub here: bool,
+    pub indexes: Vec<Index>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum SearchQuery {
     /// Embedded by the built-in model and searched among its documents.
@@ -178,6 +221,8 @@ pub enum Write {
         id: String,
         text: String,
     },
+    /// A job: the texts of a file into documents, a collection, or both.
+    Ingest(IngestForm),
     CreateCollection(NewCollection),
     RemoveCollection(String),
     AddRecord {
@@ -193,6 +238,40 @@ pub enum Write {
     LoadDemo,
     /// Applies migrations to databases that hold foreign tables under our names.
     Init,
+}
+
+/// What the form for adding a file asks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngestForm {
+    pub path: PathBuf,
+    pub place: IngestPlace,
+    /// One named after the file when none.
+    pub collection: Option<String>,
+    /// Fields by name; guessed when none.
+    pub id: Option<String>,
+    pub text: Option<String>,
+    pub metadata: Option<Vec<String>>,
+    /// Of a text file.
+    pub split: IngestSplit,
+    /// Bad rows are passed over and counted; else the first one ends the job.
+    pub skip_bad: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IngestPlace {
+    #[default]
+    Documents,
+    Collection,
+    Both,
+}
+
+/// What becomes one document of a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IngestSplit {
+    #[default]
+    Line,
+    Paragraph,
+    File,
 }
 
 /// What the new-run form asks.
@@ -268,6 +347,13 @@ pub enum Answer {
         found: Nearest,
         took: Duration,
     },
+    Hybrid {
+        hits: Vec<FusedHit>,
+        /// How the half by meaning was searched.
+        scan: Scan,
+        took: Duration,
+    },
+    DocumentStats(Vec<ModelSums>),
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
     Records {

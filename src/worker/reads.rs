@@ -8,15 +8,15 @@ use crate::domain::collection::RecordFilter;
 use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
-use crate::ops::document::{Query, Terms};
+use crate::ops::document::{HybridHit, ModelStats, Query, Terms};
 use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, GroupsRead, IdsRead, Read, SearchQuery,
-    SearchRead,
+    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead, HybridRead, IdsRead,
+    ModelSums, Read, SearchQuery, SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -41,6 +41,10 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::BatchFiles => Answer::BatchFiles(batch_files(lab).await?),
         Read::Batches => Answer::Batches(batch::list(lab, BATCHES).await?),
         Read::Search(search) => search_documents(lab, search).await?,
+        Read::Hybrid(read) => hybrid(lab, read).await?,
+        Read::DocumentStats => {
+            Answer::DocumentStats(document::stats(lab).await?.into_iter().map(sums).collect())
+        }
         Read::EmbeddingModels => Answer::EmbeddingModels(document::models(lab).await?),
         Read::Collections => Answer::Collections(collection::list(lab).await?),
         Read::Records { collection, page } => {
@@ -136,6 +140,30 @@ async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsEr
     Ok(Answer::Search { found, took: begun.elapsed() })
 }
 
+async fn hybrid(lab: &Lab, read: HybridRead) -> Result<Answer, OpsError> {
+    let begun = Instant::now();
+    let HybridRead { text, limit: k, distance, exact, model, filter } = read;
+    let terms = Terms { k, distance, model, filter, exact, ef_search: None };
+    let found = document::hybrid(lab, &text, &terms).await?;
+    let fused = |hit: HybridHit| FusedHit {
+        document_id: hit.document_id,
+        model_name: hit.model_name,
+        content: hit.content,
+        metadata: hit.metadata,
+        score: hit.score,
+        vector_rank: hit.vector_rank,
+        distance: hit.distance,
+        text_rank: hit.text_rank,
+    };
+    let hits = found.hits.into_iter().map(fused).collect();
+    Ok(Answer::Hybrid { hits, scan: found.scan, took: begun.elapsed() })
+}
+
+fn sums(stats: ModelStats) -> ModelSums {
+    let ModelStats { model_name, dimension, documents, bytes, here, indexes } = stats;
+    ModelSums { model_name, dimension, documents, bytes, here, indexes }
+}
+
 /// Batch files are read on a thread of their own, since a folder may lie on a slow disk.
 async fn batch_files(lab: &Lab) -> Result<Vec<BatchFile>, OpsError> {
     let folder = lab.settings.batches.clone();
@@ -151,7 +179,12 @@ async fn batch_files(lab: &Lab) -> Result<Vec<BatchFile>, OpsError> {
 pub fn failure(error: &OpsError) -> Failure {
     match error {
         OpsError::Store(error) => store_failure(error),
-        other => Failure { message: other.to_string(), remedy: None, unavailable: false },
+        OpsError::Partly { error, told } => {
+            let failure = failure(error);
+            let remedy = failure.remedy.map_or_else(|| told.clone(), |remedy| format!("{remedy} {told}"));
+            Failure { remedy: Some(remedy), ..failure }
+        }
+        other => Failure { message: other.to_string(), remedy: None, unavailable: other.is_transient() },
     }
 }
 

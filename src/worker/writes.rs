@@ -71,8 +71,9 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         | Write::RetryBatch(_)
         | Write::ResumeBatch(_)
         | Write::StartRun(_)
+        | Write::Ingest(_)
         | Write::Rerun(_) => {
-            return Err(OpsError::Invalid("runs are jobs and do not wait in line".to_owned()));
+            return Err(OpsError::Invalid("runs and files are jobs and do not wait in line".to_owned()));
         }
     })
 }

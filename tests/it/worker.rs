@@ -9,7 +9,8 @@ use labtop::domain::filter::Field;
 use labtop::domain::window::Window;
 use labtop::ops::Lab;
 use labtop::worker::protocol::{
-    Answer, Cancel, Command, Event, ExperimentsRead, JobState, Read, Request, RunForm, Slot, Ticket, Write,
+    Answer, Cancel, Command, Event, ExperimentsRead, HybridRead, IngestForm, IngestPlace, JobState, Read,
+    Request, RunForm, Slot, Ticket, Write,
 };
 use labtop::worker::{self, Worker};
 use tempfile::TempDir;
@@ -126,6 +127,53 @@ async fn a_newer_read_ends_the_older_one_of_its_slot() {
     let Some(Event::Answer { ticket, result, .. }) = events.last() else { panic!("{events:?}") };
     assert_eq!(*ticket, Ticket(2));
     assert!(matches!(result, Ok(Answer::Table { table, .. }) if table.rows[0][0] == 42), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_added_as_a_job_and_found_by_meaning_and_words() {
+    let (folder, mut worker) = start(1, 0);
+    let path = folder.path().join("notes.jsonl");
+    let rows =
+        "{\"id\": \"cat\", \"text\": \"a cat sleeps\"}\n{\"id\": \"net\", \"text\": \"network bandwidth\"}\n";
+    std::fs::write(&path, rows).unwrap();
+    let form = IngestForm { path: path.clone(), place: IngestPlace::Both, ..IngestForm::default() };
+    send(&worker, 1, Command::Write(Write::Ingest(form.clone()))).await;
+    let events = until(&mut worker, |event| is_done(event, 1)).await;
+    let Some(Event::Done { result: Ok(told), .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(told, "Stored 2 documents, 2 records of notes");
+    assert!(events.contains(&Event::Changed), "{events:?}");
+    let job = events.iter().rfind(|event| matches!(event, Event::Job(_)));
+    assert!(
+        matches!(job, Some(Event::Job(job)) if job.state == JobState::Completed && job.done == 2 && job.what == "adding notes.jsonl"),
+        "{job:?}"
+    );
+
+    let read = HybridRead { text: "kitten network".to_owned(), limit: 5, ..HybridRead::default() };
+    send(&worker, 2, Command::Read(Slot::Search, Read::Hybrid(read))).await;
+    let answer = |event: &Event| matches!(event, Event::Answer { slot: Slot::Search, .. });
+    let events = until(&mut worker, answer).await;
+    let Some(Event::Answer { result: Ok(Answer::Hybrid { hits, .. }), .. }) = events.last() else {
+        panic!("{events:?}")
+    };
+    let ranks: Vec<_> = hits.iter().map(|hit| (hit.document_id.as_str(), hit.text_rank)).collect();
+    assert_eq!(ranks, [("net", Some(1)), ("cat", None)]);
+    send(&worker, 3, Command::Read(Slot::Models, Read::DocumentStats)).await;
+    let events = until(&mut worker, |event| matches!(event, Event::Answer { slot: Slot::Models, .. })).await;
+    let Some(Event::Answer { result: Ok(Answer::DocumentStats(sums)), .. }) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((sums.len(), sums[0].documents, sums[0].dimension, sums[0].here), (1, 2, 256, true));
+
+    // A bad row is told with its line, and what is there stays.
+    std::fs::write(&path, format!("{rows}{{\"id\": \"x\"}}\n")).unwrap();
+    send(&worker, 4, Command::Write(Write::Ingest(form.clone()))).await;
+    let events = until(&mut worker, |event| is_done(event, 4)).await;
+    let Some(Event::Done { result: Err(failure), .. }) = events.last() else { panic!("{events:?}") };
+    assert!(failure.message.contains("notes.jsonl:3: no text"), "{failure:?}");
+    send(&worker, 5, Command::Write(Write::Ingest(IngestForm { skip_bad: true, ..form }))).await;
+    let events = until(&mut worker, |event| is_done(event, 5)).await;
+    let Some(Event::Done { result: Ok(told), .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(told, "Stored 0 records of notes, 2 unchanged, 1 passed over");
 }
 
 #[tokio::test(flavor = "multi_thread")]
