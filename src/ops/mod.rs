@@ -10,6 +10,7 @@ mod diff;
 pub mod doctor;
 pub mod document;
 pub mod embedders;
+pub mod engines;
 pub mod error;
 pub mod experiment;
 pub mod export;

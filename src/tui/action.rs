@@ -112,6 +112,10 @@ actions! {
     // Search
     LikeThis "like this" "Search for what is like the selected"
     NextDistance "distance" "Measure by the next distance"
+    ToggleWords "words" "Search by meaning and by words at once, or by meaning alone"
+    NextModel "model" "Search among the documents of the next embedding model"
+    Narrow "narrow" "Search only documents whose metadata fit, as in year >= 2020 and topic = science"
+    Versus "versus" "Ask every engine that holds the same documents, side by side"
     ToggleExact "exact" "Compare every vector, or go along an index where there is one"
     MoreResults "more" "Show more results"
     FewerResults "fewer" "Show fewer results"

@@ -1,5 +1,7 @@
 //! The whole conversation between the dashboard and the worker, on one page.
 
+mod search;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,11 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
-use crate::domain::document::{Distance, EmbeddingModel, Metadata};
+use crate::domain::document::{EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
-use crate::domain::index::{Index, Nearest, Scan};
-use crate::domain::metadata_filter::MetadataFilter;
+use crate::domain::index::{Nearest, Scan};
 use crate::domain::metric::MetricPoint;
 use crate::domain::outbox::OutboxState;
 use crate::domain::performance::ModelSummary;
@@ -19,6 +20,11 @@ use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::Worker;
+
+pub use search::{
+    EngineSide, FusedHit, HybridRead, IngestForm, IngestPlace, IngestSplit, ModelSums, SearchQuery,
+    SearchRead,
+};
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +52,7 @@ pub enum Slot {
     Compare,
     Groups,
     Workers,
+    Engines,
 }
 
 /// Work we ask for.
@@ -81,6 +88,8 @@ pub enum Read {
     Search(SearchRead),
     /// By meaning and by words, ranks fused.
     Hybrid(HybridRead),
+    /// The same question to every engine that holds the same documents.
+    Engines(SearchRead),
     /// What there is of each embedding model.
     DocumentStats,
     EmbeddingModels,
@@ -153,61 +162,6 @@ pub struct ExperimentsRead {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct SearchRead {
-    pub query: SearchQuery,
-    pub limit: usize,
-    pub distance: Distance,
-    /// Whatever indexes there are.
-    pub exact: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HybridRead {
-    pub text: String,
-    pub limit: usize,
-    pub distance: Distance,
-    pub exact: bool,
-    /// The one that new documents are embedded by when none.
-    pub model: Option<String>,
-    pub filter: MetadataFilter,
-}
-
-/// A document that either half of a hybrid search found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FusedHit {
-    pub document_id: String,
-    pub model_name: String,
-    pub content: String,
-    pub metadata: Metadata,
-    pub score: f64,
-    /// By meaning, and how far it is; none where that half stopped before it.
-    pub vector_rank: Option<usize>,
-    pub distance: Option<f64>,
-    /// By words; none where it holds none of them.
-    pub text_rank: Option<usize>,
-}
-
-/// One embedding model in sums.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelSums {
-    pub model_name: String,
-    pub dimension: usize,
-    pub documents: u64,
-    pub bytes: u64,
-    /// A text can be embedded by it here.
-    pub here: bool,
-    pub indexes: Vec<Index>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum SearchQuery {
-    /// Embedded by the built-in model and searched among its documents.
-    Text(String),
-    /// "Like this one", under its own model.
-    Document { id: String, model: String },
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     LaunchBatch(PathBuf),
     RetryBatch(BatchId),
@@ -238,40 +192,6 @@ pub enum Write {
     LoadDemo,
     /// Applies migrations to databases that hold foreign tables under our names.
     Init,
-}
-
-/// What the form for adding a file asks.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct IngestForm {
-    pub path: PathBuf,
-    pub place: IngestPlace,
-    /// One named after the file when none.
-    pub collection: Option<String>,
-    /// Fields by name; guessed when none.
-    pub id: Option<String>,
-    pub text: Option<String>,
-    pub metadata: Option<Vec<String>>,
-    /// Of a text file.
-    pub split: IngestSplit,
-    /// Bad rows are passed over and counted; else the first one ends the job.
-    pub skip_bad: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IngestPlace {
-    #[default]
-    Documents,
-    Collection,
-    Both,
-}
-
-/// What becomes one document of a text file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IngestSplit {
-    #[default]
-    Line,
-    Paragraph,
-    File,
 }
 
 /// What the new-run form asks.
@@ -353,6 +273,7 @@ pub enum Answer {
         scan: Scan,
         took: Duration,
     },
+    Engines(Vec<EngineSide>),
     DocumentStats(Vec<ModelSums>),
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),

@@ -9,14 +9,15 @@ use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::{HybridHit, ModelStats, Query, Terms};
+use crate::ops::engines::{self, Side};
 use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead, HybridRead, IdsRead,
-    ModelSums, Read, SearchQuery, SearchRead,
+    Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead,
+    HybridRead, IdsRead, ModelSums, Read, SearchQuery, SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -42,6 +43,7 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::Batches => Answer::Batches(batch::list(lab, BATCHES).await?),
         Read::Search(search) => search_documents(lab, search).await?,
         Read::Hybrid(read) => hybrid(lab, read).await?,
+        Read::Engines(search) => side_by_side(lab, search).await?,
         Read::DocumentStats => {
             Answer::DocumentStats(document::stats(lab).await?.into_iter().map(sums).collect())
         }
@@ -130,14 +132,30 @@ async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsEr
 
 async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
     let begun = Instant::now();
-    let query = match search.query {
+    let (query, terms) = asked(search);
+    let found = document::search(lab, &query, &terms).await?;
+    Ok(Answer::Search { found, took: begun.elapsed() })
+}
+
+fn asked(search: SearchRead) -> (Query, Terms) {
+    let SearchRead { query, limit: k, distance, exact, model, filter } = search;
+    let query = match query {
         SearchQuery::Text(text) => Query::Text(text),
         SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
     };
-    let SearchRead { limit: k, distance, exact, .. } = search;
-    let terms = Terms { k, distance, exact, ..Terms::default() };
-    let found = document::search(lab, &query, &terms).await?;
-    Ok(Answer::Search { found, took: begun.elapsed() })
+    (query, Terms { k, distance, exact, model, filter, ef_search: None })
+}
+
+async fn side_by_side(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
+    let (query, terms) = asked(search);
+    let side = |side: Side| EngineSide {
+        place: side.place,
+        how: side.how,
+        exact: side.exact,
+        took: side.took,
+        hits: side.hits.map_err(|error| failure(&error)),
+    };
+    Ok(Answer::Engines(engines::side_by_side(lab, &query, &terms).await?.into_iter().map(side).collect()))
 }
 
 async fn hybrid(lab: &Lab, read: HybridRead) -> Result<Answer, OpsError> {

@@ -186,7 +186,7 @@ pub(crate) type Chance = (u8, u16, u16);
 /// Lets anything happen in any order, at any size, and draws after each step. `answer` replies to a read; its number
 /// chooses among answers and failures.
 pub(crate) fn tumble<T: Tab>(tab: T, steps: &[Chance], answer: fn(&Read, u16) -> Result<Answer, Failure>) {
-    const ACTIONS: [Action; 24] = [
+    const ACTIONS: [Action; 28] = [
         Action::Up,
         Action::Down,
         Action::Left,
@@ -207,6 +207,10 @@ pub(crate) fn tumble<T: Tab>(tab: T, steps: &[Chance], answer: fn(&Read, u16) ->
         Action::Copy,
         Action::Delete,
         Action::LikeThis,
+        Action::ToggleWords,
+        Action::NextModel,
+        Action::Narrow,
+        Action::Versus,
         Action::MoreResults,
         Action::FewerResults,
         Action::ToggleSimulated,

@@ -144,6 +144,7 @@ impl Data {
             Read::DocumentsOf(id) => Ok(Answer::Documents(vec![configuration(*id)])),
             Read::BatchFiles => Ok(Answer::BatchFiles(self.files.clone())),
             Read::Batches => Ok(Answer::Batches(Vec::new())),
+            Read::Engines(_) => Ok(Answer::Engines(Vec::new())),
             Read::Search(_) => {
                 let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
                 Ok(Answer::Search { found, took: std::time::Duration::ZERO })
