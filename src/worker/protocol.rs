@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
 use crate::domain::document::{Distance, EmbeddingModel, Metadata};
@@ -19,6 +17,9 @@ use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::Worker;
+
+mod collections;
+pub use collections::{CollectionChange, ExportForm, Likeness, RecordQuestion};
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +37,7 @@ pub enum Slot {
     Models,
     Collections,
     Records,
+    Vector,
     Analytics,
     Sql,
     /// Names of parameters and metrics.
@@ -89,12 +91,7 @@ pub enum Read {
         collection: String,
         page: RecordPage,
     },
-    QueryCollection {
-        collection: String,
-        text: String,
-        n_results: usize,
-        filter: Option<Map<String, Value>>,
-    },
+    QueryCollection(RecordQuestion),
     ModelSummaries {
         with_simulated: bool,
     },
@@ -230,7 +227,10 @@ pub enum Write {
         id: String,
         text: String,
         metadata: Metadata,
+        /// A record of the same id makes way.
+        replace: bool,
     },
+    Collection(CollectionChange),
     RemoveRecords {
         collection: String,
         ids: Vec<String>,
