@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::search::{WITHOUT_DIRECTION, is_zero};
 use super::{Lab, OpsError, Result, lines};
 use crate::domain::collection::{
-    Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, StoredRecord,
+    Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
 use crate::embed::Embedder;
@@ -248,7 +248,6 @@ pub async fn parse_records(path: &Path) -> Result<Vec<NewRecord>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::collection::Space;
     use crate::ops::tests::Bench;
 
     async fn bench(records: &str) -> (Bench, Result<u64>) {

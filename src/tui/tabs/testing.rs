@@ -168,6 +168,16 @@ impl<T: Tab> Desk<T> {
     }
 }
 
+/// A popup over an empty screen.
+pub(crate) fn popup_text(popup: &dyn Popup, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    let theme = Theme::default();
+    let now = Timestamp::from_second(1_750_000_000).unwrap();
+    let look = Look { theme: &theme, now, tick: 3, keys: Keys::NONE };
+    terminal.draw(|frame| popup.draw(frame, frame.area(), &look)).unwrap();
+    text_of(terminal.backend().buffer())
+}
+
 /// A whole screen without the lines that are not the tab's.
 pub(crate) fn body(screen: &str) -> String {
     let lines: Vec<&str> = screen.lines().collect();

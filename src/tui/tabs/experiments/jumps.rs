@@ -7,6 +7,9 @@ use crate::tui::context::{Context, Goal, Tone};
 
 use super::{Experiments, Focus};
 
+#[cfg(test)]
+mod tests;
+
 /// The document by which runs are compared: how the run went.
 const COURSE: &str = "course";
 
