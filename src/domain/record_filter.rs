@@ -5,20 +5,8 @@ use serde_json::{Map, Value};
 use super::collection::RecordFilter;
 
 /// Operators of a condition on metadata.
-pub const OPERATORS: [&str; 12] = [
-    "$eq",
-    "$ne",
-    "$gt",
-    "$gte",
-    "$lt",
-    "$lte",
-    "$in",
-    "$nin",
-    "$and",
-    "$or",
-    "$contains",
-    "$not_contains",
-];
+pub const OPERATORS: [&str; 12] =
+    ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$and", "$or", "$contains", "$not_contains"];
 
 /// Operators of a condition on texts.
 pub const DOCUMENT_OPERATORS: [&str; 6] =

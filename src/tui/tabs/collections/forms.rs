@@ -173,7 +173,8 @@ pub(super) fn edit_record(collection: &str, record: &StoredRecord) -> Form {
     let text = record.document.clone().unwrap_or_default();
     let long = text.len() > LONGEST;
     let line = if long {
-        let hint = format!("{} KiB, left as they are; a text typed here takes their place", text.len() / 1024);
+        let hint =
+            format!("{} KiB, left as they are; a text typed here takes their place", text.len() / 1024);
         Field::new("text").hint(hint)
     } else {
         Field::new("text").with(text).hint("none, only a vector")

@@ -19,7 +19,12 @@ impl Collections {
         }
     }
 
-    pub(super) fn fill_list(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, cx: &mut Context<'_>) {
+    pub(super) fn fill_list(
+        &mut self,
+        ticket: Ticket,
+        result: &Result<Answer, Failure>,
+        cx: &mut Context<'_>,
+    ) {
         let result = match result {
             Ok(Answer::Collections(list)) => {
                 let mut sorted = list.clone();

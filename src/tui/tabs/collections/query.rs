@@ -71,8 +71,9 @@ fn conditions(clauses: &str) -> Result<RecordFilter, String> {
     let mut filter = RecordFilter::default();
     let mut rest = clauses;
     while !rest.is_empty() {
-        let (name, json) = clause(rest)
-            .ok_or_else(|| format!("'{rest}' behind a condition: only where {{…}} and where_document {{…}}"))?;
+        let (name, json) = clause(rest).ok_or_else(|| {
+            format!("'{rest}' behind a condition: only where {{…}} and where_document {{…}}")
+        })?;
         let mut values = serde_json::Deserializer::from_str(json).into_iter::<Map<String, Value>>();
         let condition = match values.next() {
             Some(Ok(condition)) => condition,
@@ -120,10 +121,7 @@ mod tests {
         let query = parse(line).unwrap();
         assert_eq!(query.by, text("good"));
         assert_eq!(query.filter.r#where.map(Value::Object), Some(json!({"a": {"$in": [1, 2]}})));
-        assert_eq!(
-            query.filter.where_document.map(Value::Object),
-            Some(json!({"$contains": "where {"}))
-        );
+        assert_eq!(query.filter.where_document.map(Value::Object), Some(json!({"$contains": "where {"})));
         assert_eq!(parse(r#"where {"a": 1}"#).unwrap().by, None, "conditions alone narrow the list");
         assert!(clauses(line).starts_with("where_document"));
     }

@@ -485,7 +485,11 @@ fn another_tab_leads_to_the_records_of_a_run() {
 #[test]
 fn the_selected_one_is_followed_to_its_new_name() {
     let mut desk = desk(80, 21);
-    let renamed = vec![collection("all_reviews", 2), collection("xgboost_sentiment_analysis_v3", 5), collection("empty-one", 0)];
+    let renamed = vec![
+        collection("all_reviews", 2),
+        collection("xgboost_sentiment_analysis_v3", 5),
+        collection("empty-one", 0),
+    ];
     desk.refresh().answer(Slot::Collections, Ok(Answer::Collections(renamed)));
     assert_eq!(desk.tab.selected().map(|selected| selected.name.as_str()), Some("all_reviews"));
     assert_eq!(desk.tab.records.collection.as_deref(), Some("all_reviews"));

@@ -137,10 +137,8 @@ fn draw_records(tab: &Collections, places: &Places, frame: &mut Frame<'_>, look:
     let records = &tab.records;
     let focused = tab.focus == Focus::Records || tab.line.is_typing();
     let title = records.collection.as_deref().unwrap_or("Records");
-    let mut pane = Pane::new(title)
-        .focused(focused)
-        .loading(records.is_loading())
-        .note(position(records), theme.dim);
+    let mut pane =
+        Pane::new(title).focused(focused).loading(records.is_loading()).note(position(records), theme.dim);
     if let Some(found) = records.found() {
         pane = pane.note(number::took(found.took), theme.dim);
     }

@@ -45,9 +45,8 @@ impl Experiments {
         if let Some(run) = self.with_documents(cx) {
             let document = run_document(&run.key, COURSE);
             let others = format!("{{\"{RUN}\": {{\"$ne\": {}}}}}", run.id);
-            let question = format!(
-                "like:{document} where {{\"$and\": [{others}, {{\"{KIND}\": \"{COURSE}\"}}]}}"
-            );
+            let question =
+                format!("like:{document} where {{\"$and\": [{others}, {{\"{KIND}\": \"{COURSE}\"}}]}}");
             cx.go(Goal::Records { collection: collection_name(&run.model_type, &run.dataset), question });
         }
     }

@@ -197,7 +197,8 @@ impl List {
     /// Reads the rows around a run: where it stood, or else among all rows by their ids.
     pub fn seek(&mut self, cx: &mut Context<'_>, height: usize, id: ExperimentId) {
         let limit = rows_at_once(height);
-        let known = self.place_of(id).and_then(|place| Some((place, self.window.data()?.key(place)?.clone())));
+        let known =
+            self.place_of(id).and_then(|place| Some((place, self.window.data()?.key(place)?.clone())));
         self.selected = Some(id);
         if let Some((place, key)) = known {
             self.cursor.selected = place;

@@ -107,5 +107,8 @@ fn the_key_leads_to_the_other_tab() {
     stage.press("o");
     let name = collection_name(&run(9).model_type, &run(9).dataset);
     let shown = stage.screen();
-    assert!(shown.contains("No collections yet") && shown.contains(&format!("no collection {name}")), "{shown}");
+    assert!(
+        shown.contains("No collections yet") && shown.contains(&format!("no collection {name}")),
+        "{shown}"
+    );
 }
