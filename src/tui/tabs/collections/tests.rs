@@ -424,8 +424,8 @@ fn conditions_alone_narrow_the_list_page_by_page() {
     desk.answer(Slot::Records, Ok(page(0, 100)));
     assert!(desk.screen().contains("1 of 100+"), "{}", desk.screen());
     assert_eq!(asked(&mut desk), [(0, rating.clone())]);
-    desk.act(Action::Bottom).answer(Slot::Records, Ok(page(42, 70)));
-    assert_eq!(asked(&mut desk), [(42, rating)]);
+    desk.act(Action::Bottom).answer(Slot::Records, Ok(page(43, 69)));
+    assert_eq!(asked(&mut desk), [(43, rating)]);
     desk.act(Action::Bottom);
     assert!(desk.screen().contains("112 of 112"), "{}", desk.screen());
     desk.act(Action::Back);
