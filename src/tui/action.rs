@@ -109,6 +109,8 @@ actions! {
     Pin "baseline" "Measure all runs against the selected one, or no more"
     Group "group" "Group runs by everything but the seed, or no more"
     ShowAll "all" "Show equal values too, or only what differs"
+    GoRecords "its records" "Go to the documents of the selected run"
+    SimilarRuns "similar" "Find runs that went like the selected one"
     // Search
     LikeThis "like this" "Search for what is like the selected"
     NextDistance "distance" "Measure by the next distance"
@@ -123,6 +125,12 @@ actions! {
     Add "add" "Add a document or a record"
     // Collections
     Create "create" "Create a collection"
+    Rename "rename" "Give the selected collection another name"
+    Edit "edit" "Change the metadata of a collection, or a record"
+    Duplicate "duplicate" "Copy the selected collection under a new name"
+    Export "export" "Write the records to a .jsonl or .parquet file"
+    ShowVector "vector" "Show the vector of the selected record, or hide it"
+    GoRun "its run" "Go to the experiment that the selected record is about"
     // Experiments, Collections
     Delete "delete" "Delete what is selected, after asking"
     // Analytics
@@ -155,6 +163,9 @@ impl Action {
                 | Action::Undo
                 | Action::Add
                 | Action::Create
+                | Action::Rename
+                | Action::Edit
+                | Action::Duplicate
                 | Action::Delete
         )
     }

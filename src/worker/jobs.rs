@@ -1,4 +1,4 @@
-//! Runs, batches and files that are added: jobs of their own, that report while they go on and stop when they are told to.
+//! Runs, batches, files that are added, and copies of collections: jobs of their own, that report while they go on and stop when they are told to.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use crate::domain::batch::BatchId;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
+use crate::ops::collection::edit;
+use crate::ops::collection::export::{self, RecordExport};
 use crate::ops::document::Target;
 use crate::ops::experiment::RunRequest;
 use crate::ops::ingest::{self, Fields, Ingest, OnError, Source, Split};
@@ -18,7 +20,8 @@ use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment};
 use super::Shared;
 use super::live::Live;
 use super::protocol::{
-    Cancel, Event, IngestForm, IngestPlace, IngestSplit, JobState, JobUpdate, RunForm, Ticket, Write,
+    Cancel, CollectionChange, Event, ExportForm, IngestForm, IngestPlace, IngestSplit, JobState, JobUpdate,
+    RunForm, Ticket, Write,
 };
 use super::reads::failure;
 
@@ -31,6 +34,8 @@ pub enum Job {
     Start(RunForm),
     Rerun(ExperimentId),
     Ingest(IngestForm),
+    CopyCollection { from: String, to: String },
+    Export(ExportForm),
 }
 
 impl Job {
@@ -43,6 +48,8 @@ impl Job {
             Write::StartRun(form) => Ok(Job::Start(form)),
             Write::Rerun(id) => Ok(Job::Rerun(id)),
             Write::Ingest(form) => Ok(Job::Ingest(form)),
+            Write::Collection(CollectionChange::Copy { from, to }) => Ok(Job::CopyCollection { from, to }),
+            Write::Collection(CollectionChange::Export(form)) => Ok(Job::Export(form)),
             short => Err(Box::new(short)),
         }
     }
@@ -56,6 +63,11 @@ impl Job {
             Job::Rerun(id) => format!("rerun experiment {id}"),
             Job::Ingest(form) => {
                 format!("adding {}", form.path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            Job::CopyCollection { from, to } => format!("copying {from} to {to}"),
+            Job::Export(form) => {
+                let name = form.path.file_name().unwrap_or_default().to_string_lossy();
+                format!("writing {} to {name}", form.collection)
             }
         }
     }
@@ -226,6 +238,17 @@ async fn carry_out(
             let report = report?;
             let begun = if report.stopped { "Stopped between two lots, stored" } else { "Stored" };
             Ok(format!("{begun} {}", ingest::sum(&report)))
+        }
+        Job::CopyCollection { from, to } => match edit::copy(lab, &from, &to, watcher, stop).await {
+            Err(OpsError::Cancelled) => Ok(format!("Stopped: there is no {to}")),
+            copied => Ok(format!("Copied {} records of {from} to {to}", copied?)),
+        },
+        Job::Export(ExportForm { collection, path, filter, with_vectors }) => {
+            let wish = RecordExport { filter, with_embeddings: with_vectors };
+            match export::to_file(lab, &collection, &path, &wish, watcher, stop).await {
+                Err(OpsError::Cancelled) => Ok("Stopped: no file was written".to_owned()),
+                written => Ok(format!("Wrote {} records to {}", written?, path.display())),
+            }
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The whole conversation between the dashboard and the worker, on one page.
 
+mod collections;
 mod search;
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
@@ -21,6 +20,7 @@ use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::Worker;
 
+pub use collections::{CollectionChange, ExportForm, Likeness, RecordQuestion};
 pub use search::{
     EngineSide, FusedHit, HybridRead, IngestForm, IngestPlace, IngestSplit, ModelSums, SearchQuery,
     SearchRead,
@@ -42,6 +42,7 @@ pub enum Slot {
     Models,
     Collections,
     Records,
+    Vector,
     Analytics,
     Sql,
     /// Names of parameters and metrics.
@@ -98,12 +99,7 @@ pub enum Read {
         collection: String,
         page: RecordPage,
     },
-    QueryCollection {
-        collection: String,
-        text: String,
-        n_results: usize,
-        filter: Option<Map<String, Value>>,
-    },
+    QueryCollection(RecordQuestion),
     ModelSummaries {
         with_simulated: bool,
     },
@@ -184,7 +180,10 @@ pub enum Write {
         id: String,
         text: String,
         metadata: Metadata,
+        /// A record of the same id makes way.
+        replace: bool,
     },
+    Collection(CollectionChange),
     RemoveRecords {
         collection: String,
         ids: Vec<String>,

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::domain::collection::RecordFilter;
 use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
@@ -17,7 +16,7 @@ use crate::store::survey::GroupQuery;
 
 use super::protocol::{
     Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead,
-    HybridRead, IdsRead, ModelSums, Read, SearchQuery, SearchRead,
+    HybridRead, IdsRead, Likeness, ModelSums, Read, RecordQuestion, SearchQuery, SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -53,13 +52,7 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
             let records = collection::records(lab, &collection, &page).await?;
             Answer::Records { collection, offset: page.offset, records }
         }
-        Read::QueryCollection { collection, text, n_results, filter } => {
-            let begun = Instant::now();
-            let filter = RecordFilter { r#where: filter, where_document: None };
-            let query = CollectionQuery::Text(text);
-            let hits = collection::query(lab, &collection, &query, n_results, &filter).await?;
-            Answer::RecordHits { collection, hits, took: begun.elapsed() }
-        }
+        Read::QueryCollection(question) => ask_collection(lab, question).await?,
         Read::ModelSummaries { with_simulated } => {
             Answer::ModelSummaries(analytics::models(lab, with_simulated).await?)
         }
@@ -80,6 +73,18 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::Groups(read) => groups(lab, read).await?,
         Read::Workers => Answer::Workers(worker::list(lab).await?),
     })
+}
+
+async fn ask_collection(lab: &Lab, question: RecordQuestion) -> Result<Answer, OpsError> {
+    let begun = Instant::now();
+    let RecordQuestion { collection, by, n_results, filter } = question;
+    let query = match by {
+        Likeness::Text(text) => CollectionQuery::Text(text),
+        Likeness::Vector(vector) => CollectionQuery::Vector(vector),
+        Likeness::Record(id) => CollectionQuery::Record(id),
+    };
+    let hits = collection::query(lab, &collection, &query, n_results, &filter).await?;
+    Ok(Answer::RecordHits { collection, hits, took: begun.elapsed() })
 }
 
 async fn ids(lab: &Lab, read: IdsRead) -> Result<Answer, OpsError> {

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labtop::config::{self, Flags, Places, Variables};
+use labtop::domain::collection::{CollectionEdit, NewCollection, RecordEdit, RecordFilter, Space};
+use labtop::domain::document::Metadata;
 use labtop::domain::experiment::Status;
 use labtop::domain::filter::Field;
 use labtop::domain::window::Window;
 use labtop::ops::Lab;
 use labtop::worker::protocol::{
-    Answer, Cancel, Command, Event, ExperimentsRead, HybridRead, IngestForm, IngestPlace, JobState, Read,
-    Request, RunForm, Slot, Ticket, Write,
+    Answer, Cancel, CollectionChange, Command, Event, ExperimentsRead, ExportForm, HybridRead, IngestForm,
+    IngestPlace, JobState, Likeness, Read, RecordQuestion, Request, RunForm, Slot, Ticket, Write,
 };
 use labtop::worker::{self, Worker};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A worker on a store of its own; runs of `steps` with a pause after each.
@@ -174,6 +177,64 @@ async fn a_file_is_added_as_a_job_and_found_by_meaning_and_words() {
     let events = until(&mut worker, |event| is_done(event, 5)).await;
     let Some(Event::Done { result: Ok(told), .. }) = events.last() else { panic!("{events:?}") };
     assert_eq!(told, "Stored 0 records of notes, 2 unchanged, 1 passed over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_changed_asked_copied_and_written() {
+    let (folder, mut worker) = start(1, 0);
+    let mut ticket = 0;
+    let mut write = async |worker: &mut Worker, write: Write| {
+        ticket += 1;
+        send(worker, ticket, Command::Write(write)).await;
+        let events = until(worker, |event| is_done(event, ticket)).await;
+        let Some(Event::Done { result, .. }) = events.last() else { panic!("{events:?}") };
+        result.clone().map_err(|failure| failure.message)
+    };
+    let name = || "notes".to_owned();
+    let create = Write::CreateCollection(NewCollection::new("notes", &Metadata::new(), Space::Cosine));
+    write(&mut worker, create).await.unwrap();
+    let add = |id: &str, text: &str, replace| Write::AddRecord {
+        collection: name(),
+        id: id.to_owned(),
+        text: text.to_owned(),
+        metadata: Metadata::from_iter([("a".to_owned(), json!(1))]),
+        replace,
+    };
+    write(&mut worker, add("cat", "a cat sleeps", false)).await.unwrap();
+    write(&mut worker, add("net", "network bandwidth", false)).await.unwrap();
+    let taken = write(&mut worker, add("net", "other", false)).await.unwrap_err();
+    assert!(taken.contains("holds these ids already: net"), "{taken}");
+    write(&mut worker, add("net", "speed of a network", true)).await.unwrap();
+
+    let metadata = Metadata::from_iter([("a".to_owned(), json!(null)), ("b".to_owned(), json!(2))]);
+    let edit = RecordEdit { id: "cat".to_owned(), metadata, ..RecordEdit::default() };
+    let update = CollectionChange::UpdateRecord { collection: name(), edit };
+    assert_eq!(write(&mut worker, Write::Collection(update)).await.unwrap(), "Changed record cat of notes");
+    let question = RecordQuestion {
+        collection: name(),
+        by: Likeness::Record("cat".to_owned()),
+        n_results: 5,
+        filter: RecordFilter { r#where: json!({ "b": 2 }).as_object().cloned(), where_document: None },
+    };
+    send(&worker, 100, Command::Read(Slot::Records, Read::QueryCollection(question))).await;
+    let events = until(&mut worker, |event| matches!(event, Event::Answer { .. })).await;
+    let Some(Event::Answer { result: Ok(Answer::RecordHits { hits, .. }), .. }) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((hits.len(), hits[0].record.id.as_str(), hits[0].record.metadata.len()), (1, "cat", 1));
+
+    let edit = CollectionEdit { name: Some("thoughts".to_owned()), metadata: None };
+    let rename = Write::Collection(CollectionChange::Edit { name: name(), edit });
+    assert_eq!(write(&mut worker, rename).await.unwrap(), "Renamed collection: notes is thoughts");
+    let copy = CollectionChange::Copy { from: "thoughts".to_owned(), to: "again".to_owned() };
+    let told = write(&mut worker, Write::Collection(copy)).await.unwrap();
+    assert_eq!(told, "Copied 2 records of thoughts to again");
+    let path = folder.path().join("again.jsonl");
+    let collection = "again".to_owned();
+    let export = ExportForm { collection, path: path.clone(), ..ExportForm::default() };
+    write(&mut worker, Write::Collection(CollectionChange::Export(export))).await.unwrap();
+    let lines = std::fs::read_to_string(path).unwrap();
+    assert!(lines.lines().count() == 2 && lines.contains("speed of a network"), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

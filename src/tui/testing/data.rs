@@ -161,8 +161,8 @@ impl Data {
                 offset: page.offset,
                 records: Vec::new(),
             }),
-            Read::QueryCollection { collection, .. } => Ok(Answer::RecordHits {
-                collection: collection.clone(),
+            Read::QueryCollection(question) => Ok(Answer::RecordHits {
+                collection: question.collection.clone(),
                 hits: Vec::new(),
                 took: std::time::Duration::ZERO,
             }),

@@ -73,19 +73,21 @@ pub(super) fn draw(sides: &[EngineSide], cursor: Cursor, area: Rect, buffer: &mu
         _ => HashMap::new(),
     };
     let mut columns = vec![Column::new("#").width(2, 3).right()];
-    for number in 0..sides.len() {
+    // One that failed has said so above.
+    let answered: Vec<usize> = (0..sides.len()).filter(|number| sides[*number].hits.is_ok()).collect();
+    for number in answered.iter().copied() {
         if number > 0 {
             columns.push(Column::new("").width(3, 4));
         }
         columns.push(Column::new(letter(number).to_string()).width(8, 20).flex(1));
-        columns.push(Column::new("distance").width(6, 9).right());
+        columns.push(Column::new("far").width(6, 9).right());
     }
     let cursor = Cursor { selected: cursor.selected.min(total.saturating_sub(1)), ..cursor };
     let table = Table { columns, total, cursor, ..Table::default() };
     table.draw(list, buffer, theme, |rank| {
         let mut cells = vec![Cell::styled((rank + 1).to_string(), theme.dim)];
-        for (number, side) in sides.iter().enumerate() {
-            let hit = side.hits.as_ref().ok().and_then(|hits| hits.get(rank));
+        for number in answered.iter().copied() {
+            let hit = sides[number].hits.as_ref().ok().and_then(|hits| hits.get(rank));
             if number > 0 {
                 let place = hit.map(|(id, _)| moved(rank, first.get(id.as_str())));
                 cells.push(Cell::styled(place.unwrap_or_default(), theme.dim));
