@@ -2,6 +2,7 @@
 
 mod console;
 pub mod parquet;
+pub mod record_file;
 
 use std::sync::Arc;
 

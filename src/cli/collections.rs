@@ -1,16 +1,22 @@
 //! `labtop collections`: collections and their records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::domain::collection::{Collection, RecordFilter, RecordHit, RecordPage, Space, StoredRecord};
+use crate::config;
+use crate::domain::collection::{
+    Collection, CollectionEdit, Hnsw, NewCollection, RecordEdit, RecordFilter, RecordHit, RecordPage, Space,
+    StoredRecord,
+};
 use crate::domain::document::Metadata;
 use crate::domain::table::Table;
 use crate::domain::text::one_line;
-use crate::ops::collection::{self, CollectionQuery};
+use crate::ops::collection::export::{self, RecordExport};
+use crate::ops::collection::{self, CollectionQuery, edit};
 
 use super::docs::{parse_object, read_vector};
+use super::meter::Meter;
 use super::output::Format;
 use super::{Outcome, Session, rm};
 
@@ -27,7 +33,20 @@ pub enum Command {
         /// How distance is measured
         #[arg(long, value_enum, default_value_t = SpaceArg::Cosine)]
         space: SpaceArg,
+        #[command(flatten)]
+        hnsw: HnswArgs,
     },
+    /// Give a collection another name
+    Rename { name: String, new: String },
+    /// Change a collection's metadata
+    Edit {
+        name: String,
+        /// A JSON object, in the place of all there is
+        #[arg(long, value_parser = parse_object)]
+        metadata: Metadata,
+    },
+    /// Make a new collection with the records of another
+    Copy { name: String, new: String },
     /// Delete a collection with its records
     Rm {
         name: String,
@@ -36,7 +55,46 @@ pub enum Command {
         yes: bool,
     },
     /// Add records from a .jsonl file: id, document, metadata, and optionally embedding
-    Add { name: String, file: PathBuf },
+    Add {
+        name: String,
+        file: PathBuf,
+        /// Records of the same ids make way; without, they are an error and nothing is added
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Change a record; a new text gets a new vector
+    Update {
+        name: String,
+        id: String,
+        #[arg(long, value_name = "TEXT", required_unless_present = "metadata")]
+        document: Option<String>,
+        /// A JSON object, laid over what is there; null takes a key away
+        #[arg(long, value_parser = parse_object)]
+        metadata: Option<Metadata>,
+    },
+    /// Delete records
+    #[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "where", "where_document"]))]
+    RmRecords {
+        name: String,
+        /// These, separated by commas
+        #[arg(long, value_delimiter = ',', conflicts_with_all = ["where", "where_document"])]
+        ids: Vec<String>,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Write records to a file: .jsonl (which `add` reads) or .parquet
+    Export {
+        name: String,
+        file: PathBuf,
+        /// Leave the vectors out
+        #[arg(long)]
+        no_embeddings: bool,
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
     /// Show records
     Get {
         name: String,
@@ -86,6 +144,27 @@ impl From<FilterArgs> for RecordFilter {
     }
 }
 
+/// Chroma's own numbers where none are given.
+#[derive(Debug, clap::Args)]
+pub struct HnswArgs {
+    /// Chroma: candidates kept while a vector is put into the index
+    #[arg(long, value_name = "N")]
+    ef_construction: Option<u32>,
+    /// Chroma: neighbours of each vector in the index
+    #[arg(long, value_name = "N")]
+    max_neighbors: Option<u32>,
+    /// Chroma: candidates kept while searching
+    #[arg(long, value_name = "N")]
+    ef_search: Option<u32>,
+}
+
+impl From<HnswArgs> for Hnsw {
+    fn from(args: HnswArgs) -> Self {
+        let HnswArgs { ef_construction, max_neighbors, ef_search } = args;
+        Hnsw { ef_construction, max_neighbors, ef_search }
+    }
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum SpaceArg {
     Cosine,
@@ -105,50 +184,59 @@ impl From<SpaceArg> for Space {
 
 impl Command {
     pub fn changes_something(&self) -> bool {
-        matches!(self, Command::Create { .. } | Command::Rm { .. } | Command::Add { .. })
+        !matches!(self, Command::Ls | Command::Get { .. } | Command::Query { .. } | Command::Export { .. })
     }
 }
 
 pub async fn run(command: Command, session: &Session) -> Outcome {
-    let (lab, output) = (&session.lab, &session.output);
     match command {
-        Command::Ls => {
-            let collections = collection::list(lab).await?;
-            output.result(&collections, &table(&collections))?;
-            if collections.is_empty() {
-                output.note("No collections: labtop collections create NAME makes one.");
-            }
+        Command::Ls => ls(session).await,
+        Command::Create { name, metadata, space, hnsw } => {
+            let metadata = metadata.unwrap_or_default();
+            let new = NewCollection { name, metadata, space: space.into(), hnsw: hnsw.into() };
+            create(session, &new).await
         }
-        Command::Create { name, metadata, space } => {
-            let made = collection::create(lab, &name, &metadata.unwrap_or_default(), space.into()).await?;
-            match output.format {
-                Format::Table => output.line(&format!("Created collection: {}", made.name))?,
-                _ => output.result(&made, &table(std::slice::from_ref(&made)))?,
-            }
+        Command::Rename { name, new } => {
+            let change = CollectionEdit { name: Some(new), metadata: None };
+            let made = edit::edit(&session.lab, &name, &change).await?;
+            told(session, &format!("Renamed collection: {} is {}", one_line(&name, 600), made.name), &made)
         }
-        Command::Rm { name, yes } => {
-            if !yes {
-                let found = collection::get(lab, &name).await?;
-                let (name, records) = (one_line(&name, 600), found.records);
-                rm::confirm(&format!("Delete the collection {name} with its {records} records for good"))?;
-            }
-            collection::remove(lab, &name).await?;
-            output.line(&format!("Deleted collection: {}", one_line(&name, 600)))?;
+        Command::Edit { name, metadata } => {
+            let change = CollectionEdit { name: None, metadata: Some(metadata) };
+            let made = edit::edit(&session.lab, &name, &change).await?;
+            told(session, &format!("Changed collection: {}", made.name), &made)
         }
-        Command::Add { name, file } => {
-            let records = collection::parse_records(&file).await?;
-            let count = collection::add(lab, &name, records).await?;
-            match output.format {
-                Format::Table => {
-                    output.line(&format!("Added {count} documents to {}", one_line(&name, 600)))?;
-                }
-                _ => output.json(&json!({ "collection": name, "added": count }))?,
-            }
+        Command::Copy { name, new } => {
+            let meter = Meter::new(&session.output);
+            let copied = edit::copy(&session.lab, &name, &new, &meter, &session.stop).await;
+            meter.finish();
+            let line = format!("Copied {} records of {} to {new}", copied?, one_line(&name, 600));
+            told(session, &line, &collection::get(&session.lab, &new).await?)
+        }
+        Command::Rm { name, yes } => rm_collection(session, &name, yes).await,
+        Command::Add { name, file, replace } => add(session, &name, &file, replace).await,
+        Command::Update { name, id, document, metadata } => {
+            let metadata = metadata.unwrap_or_default();
+            let change = RecordEdit { id: id.clone(), document, embedding: None, metadata };
+            edit::update(&session.lab, &name, vec![change]).await?;
+            session.output.line(&format!("Changed record {} of {name}", one_line(&id, 600)))?;
+            Ok(0)
+        }
+        Command::RmRecords { name, ids, filter, yes } => rm_records(session, &name, &ids, filter, yes).await,
+        Command::Export { name, file, no_embeddings, filter } => {
+            let wish = RecordExport { filter: filter.into(), with_embeddings: !no_embeddings };
+            let meter = Meter::new(&session.output);
+            let (lab, stop) = (&session.lab, &session.stop);
+            let written = export::to_file(lab, &name, &file, &wish, &meter, stop).await;
+            meter.finish();
+            session.output.line(&format!("Wrote {} records to {}", written?, file.display()))?;
+            Ok(0)
         }
         Command::Get { name, ids, offset, limit, embeddings, filter } => {
             let page = RecordPage { offset, limit, with_embeddings: embeddings, filter: filter.into(), ids };
-            let records = collection::records(lab, &name, &page).await?;
-            output.result(&records, &records_table(&records))?;
+            let records = collection::records(&session.lab, &name, &page).await?;
+            session.output.result(&records, &records_table(&records))?;
+            Ok(0)
         }
         Command::Query { name, text, vector, n_results, filter } => {
             let query = match (text, vector) {
@@ -156,9 +244,89 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
                 (None, Some(file)) => CollectionQuery::Vector(read_vector(&file)?),
                 (None, None) => return Err(super::CliError::Usage("give words or --vector FILE".to_owned())),
             };
-            let hits = collection::query(lab, &name, &query, n_results, &filter.into()).await?;
-            output.result(&hits, &hits_table(&hits))?;
+            let hits = collection::query(&session.lab, &name, &query, n_results, &filter.into()).await?;
+            session.output.result(&hits, &hits_table(&hits))?;
+            Ok(0)
         }
+    }
+}
+
+async fn ls(session: &Session) -> Outcome {
+    let collections = collection::list(&session.lab).await?;
+    session.output.result(&collections, &table(&collections))?;
+    if collections.is_empty() {
+        session.output.note("No collections: labtop collections create NAME makes one.");
+    }
+    Ok(0)
+}
+
+async fn create(session: &Session, new: &NewCollection) -> Outcome {
+    let made = collection::create(&session.lab, new).await?;
+    if new.hnsw != Hnsw::default()
+        && session.lab.settings.roles.collections == config::CollectionBackend::DuckDb
+    {
+        session
+            .output
+            .note("The embedded store compares every vector: it has no use for settings of an index.");
+    }
+    told(session, &format!("Created collection: {}", made.name), &made)
+}
+
+/// One line for a person, the collection for a program.
+fn told(session: &Session, line: &str, made: &Collection) -> Outcome {
+    match session.output.format {
+        Format::Table => session.output.line(line)?,
+        _ => session.output.result(made, &table(std::slice::from_ref(made)))?,
+    }
+    Ok(0)
+}
+
+async fn rm_collection(session: &Session, name: &str, yes: bool) -> Outcome {
+    if !yes {
+        let found = collection::get(&session.lab, name).await?;
+        let (name, records) = (one_line(name, 600), found.records);
+        rm::confirm(&format!("Delete the collection {name} with its {records} records for good"))?;
+    }
+    collection::remove(&session.lab, name).await?;
+    session.output.line(&format!("Deleted collection: {}", one_line(name, 600)))?;
+    Ok(0)
+}
+
+async fn rm_records(session: &Session, name: &str, ids: &[String], filter: FilterArgs, yes: bool) -> Outcome {
+    let lab = &session.lab;
+    let filter = RecordFilter::from(filter);
+    if !yes {
+        let which = if ids.is_empty() { "that fit the filter".to_owned() } else { ids.join(", ") };
+        rm::confirm(&format!("Delete the records of {} {which} for good", one_line(name, 600)))?;
+    }
+    let removed = if ids.is_empty() {
+        let meter = Meter::new(&session.output);
+        let removed = edit::remove_matching(lab, name, &filter, &meter, &session.stop).await;
+        meter.finish();
+        removed?
+    } else {
+        collection::remove_records(lab, name, ids).await?
+    };
+    match session.output.format {
+        Format::Table => {
+            session.output.line(&format!("Deleted {removed} records of {}", one_line(name, 600)))?
+        }
+        _ => session.output.json(&json!({ "collection": name, "deleted": removed }))?,
+    }
+    Ok(0)
+}
+
+async fn add(session: &Session, name: &str, file: &Path, replace: bool) -> Outcome {
+    let records = collection::parse_records(file).await?;
+    let count = match replace {
+        true => collection::replace(&session.lab, name, records).await?,
+        false => collection::add(&session.lab, name, records).await?,
+    };
+    match session.output.format {
+        Format::Table => {
+            session.output.line(&format!("Added {count} documents to {}", one_line(name, 600)))?;
+        }
+        _ => session.output.json(&json!({ "collection": name, "added": count }))?,
     }
     Ok(0)
 }

@@ -41,6 +41,55 @@ impl Space {
     }
 }
 
+/// A collection that is to be made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewCollection {
+    pub name: String,
+    pub metadata: Metadata,
+    pub space: Space,
+    pub hnsw: Hnsw,
+}
+
+impl NewCollection {
+    pub fn new(name: &str, metadata: &Metadata, space: Space) -> Self {
+        NewCollection { name: name.to_owned(), metadata: metadata.clone(), space, hnsw: Hnsw::default() }
+    }
+}
+
+/// How Chroma builds and searches the index of a collection; its own numbers where none are given. A store that compares
+/// every vector has no use for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hnsw {
+    /// Candidates kept while a vector is put in.
+    pub ef_construction: Option<u32>,
+    /// Neighbours of each vector.
+    pub max_neighbors: Option<u32>,
+    /// Candidates kept while searching.
+    pub ef_search: Option<u32>,
+}
+
+/// What is to be changed of a collection; what is none stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CollectionEdit {
+    pub name: Option<String>,
+    /// In the place of all there is.
+    pub metadata: Option<Metadata>,
+}
+
+/// What is to be changed of a record; what is none stays.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordEdit {
+    pub id: String,
+    #[serde(default)]
+    pub document: Option<String>,
+    #[serde(default)]
+    pub embedding: Option<Vec<f32>>,
+    /// Laid over what is there; null takes a key away.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
 /// One record on its way in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -158,6 +207,26 @@ pub fn check_records(records: &[Record], dimension: Option<usize>) -> Result<(),
         check_metadata(&record.metadata).map_err(|message| format!("record '{id}': {message}"))?;
     }
     Ok(())
+}
+
+/// The same for changes: a vector may be missing, and null takes a key of the metadata away.
+pub fn check_edits(edits: &[RecordEdit], dimension: Option<usize>) -> Result<(), String> {
+    let stand_in = vec![0.0; dimension.unwrap_or(1)];
+    let records: Vec<Record> = edits
+        .iter()
+        .map(|edit| Record {
+            id: edit.id.clone(),
+            document: None,
+            embedding: edit.embedding.clone().unwrap_or_else(|| stand_in.clone()),
+            metadata: edit
+                .metadata
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        })
+        .collect();
+    check_records(&records, dimension)
 }
 
 /// Values are texts, numbers, booleans, or lists of one kind of these.

@@ -1,5 +1,8 @@
 //! Collections and their records.
 
+pub mod edit;
+pub mod export;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use uuid::Uuid;
 use super::search::{WITHOUT_DIRECTION, is_zero};
 use super::{Lab, OpsError, Result, lines};
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+    Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
 use crate::embed::Embedder;
@@ -49,8 +52,8 @@ pub async fn list(lab: &Lab) -> Result<Vec<Collection>> {
     Ok(lab.collections.list().await?)
 }
 
-pub async fn create(lab: &Lab, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
-    Ok(lab.collections.create(name, metadata, space).await?)
+pub async fn create(lab: &Lab, new: &NewCollection) -> Result<Collection> {
+    Ok(lab.collections.create(new).await?)
 }
 
 pub async fn get(lab: &Lab, name: &str) -> Result<Collection> {
@@ -78,23 +81,37 @@ pub async fn add(lab: &Lab, name: &str, records: Vec<NewRecord>) -> Result<u64> 
         refuse_existing(lab, name, &lab.collections.existing(name, &given).await?)?;
     }
     let records = embedded(lab, &collection, records).await?;
+    // Not those that somebody has added since.
+    lab.collections.add(name, &records).await?;
+    Ok(records.len() as u64)
+}
+
+/// Adds records as [`add`] does, but those whose ids are there already take the place of the old ones.
+pub async fn replace(lab: &Lab, name: &str, records: Vec<NewRecord>) -> Result<u64> {
+    let collection = lab.collections.get(name).await?;
+    let records = embedded(lab, &collection, records).await?;
     Ok(lab.collections.upsert(name, &records).await?)
 }
 
 fn refuse_existing(lab: &Lab, name: &str, taken: &[String]) -> Result<()> {
-    /// Ids that are named before the rest is counted.
-    const NAMED: usize = 5;
     if taken.is_empty() {
         return Ok(());
     }
-    let mut named = taken.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if taken.len() > NAMED {
-        named.push_str(&format!(" and {} more", taken.len() - NAMED));
-    }
-    let message = format!("'{name}' holds these ids already: {named}");
+    let message = format!("'{name}' holds these ids already: {}", some(taken));
     let backend = lab.settings.roles.collections.into();
     let error = StoreError::new(ErrorKind::Conflict, backend, "adding records", message);
     Err(error.remedy("Give the new records other ids, or remove the old ones first.").into())
+}
+
+/// Some ids by name, and how many more there are.
+fn some(ids: &[String]) -> String {
+    /// Those that are named before the rest is counted.
+    const NAMED: usize = 5;
+    let mut named = ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if ids.len() > NAMED {
+        named.push_str(&format!(" and {} more", ids.len() - NAMED));
+    }
+    named
 }
 
 /// Gives an id and a vector to every record that brought none.
@@ -119,11 +136,7 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
             }
         }
     }
-    let mut vectors = if texts.is_empty() {
-        Vec::new().into_iter()
-    } else {
-        embedder_of(lab, collection)?.embed(&texts).await?.into_iter()
-    };
+    let mut vectors = vectors_of(lab, collection, &texts).await?.into_iter();
     Ok(records
         .into_iter()
         .map(|record| Record {
@@ -133,6 +146,14 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
             metadata: record.metadata,
         })
         .collect())
+}
+
+/// Vectors of texts that are to lie in a collection.
+async fn vectors_of(lab: &Lab, collection: &Collection, texts: &[String]) -> Result<Vec<Vec<f32>>> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(embedder_of(lab, collection)?.embed(texts).await?)
 }
 
 /// The model that a collection says its vectors were made by. Other programs may mean something else by that key: a name that is
@@ -231,7 +252,7 @@ mod tests {
 
     async fn bench(records: &str) -> (Bench, Result<u64>) {
         let bench = Bench::embedded();
-        create(&bench.lab, "notes", &Metadata::new(), Space::Cosine).await.unwrap();
+        create(&bench.lab, &NewCollection::new("notes", &Metadata::new(), Space::Cosine)).await.unwrap();
         let path = bench.folder.path().join("records.jsonl");
         std::fs::write(&path, records).unwrap();
         let added = match parse_records(&path).await {

@@ -186,13 +186,13 @@ impl<'a> Pages<'a> {
 }
 
 /// A file of the same folder, so that renaming it is one step.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     path.with_file_name(name)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> OpsError {
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> OpsError {
     let path = path.display().to_string();
     move |source| OpsError::File { path: path.clone(), source }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    StoredRecord,
 };
-use crate::domain::document::Metadata;
 use crate::store::collections::CollectionStore;
 use crate::store::{Backend, Health, Result, StoreError};
 
@@ -37,8 +37,12 @@ impl CollectionStore for ReadOnlyCollections {
         self.store.list().await
     }
 
-    async fn create(&self, _name: &str, _metadata: &Metadata, _space: Space) -> Result<Collection> {
+    async fn create(&self, _new: &NewCollection) -> Result<Collection> {
         refuse("creating collection")
+    }
+
+    async fn edit(&self, _name: &str, _edit: &CollectionEdit) -> Result<Collection> {
+        refuse("changing collection")
     }
 
     async fn get(&self, name: &str) -> Result<Collection> {
@@ -47,6 +51,14 @@ impl CollectionStore for ReadOnlyCollections {
 
     async fn remove(&self, _name: &str) -> Result<()> {
         refuse("deleting collection")
+    }
+
+    async fn add(&self, _name: &str, _records: &[Record]) -> Result<()> {
+        refuse("adding records")
+    }
+
+    async fn update(&self, _name: &str, _edits: &[RecordEdit]) -> Result<()> {
+        refuse("changing records")
     }
 
     async fn upsert(&self, _name: &str, _records: &[Record]) -> Result<u64> {
@@ -79,17 +91,19 @@ impl CollectionStore for ReadOnlyCollections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::collection::Space;
+    use crate::domain::document::Metadata;
     use crate::ops::tests::Bench;
     use crate::store::ErrorKind;
 
     #[tokio::test]
     async fn writes_are_refused_and_reads_pass() {
         let bench = Bench::embedded();
-        bench.collections.create("abc", &Metadata::new(), Space::Cosine).await.unwrap();
+        bench.collections.create(&NewCollection::new("abc", &Metadata::new(), Space::Cosine)).await.unwrap();
         let looks = ReadOnlyCollections::new(bench.collections.clone());
         assert_eq!(looks.list().await.unwrap().len(), 1);
         let refused = [
-            looks.create("def", &Metadata::new(), Space::Cosine).await.map(drop),
+            looks.create(&NewCollection::new("def", &Metadata::new(), Space::Cosine)).await.map(drop),
             looks.remove("abc").await,
             looks.upsert("abc", &[]).await.map(drop),
             looks.remove_records("abc", &["a".to_owned()]).await.map(drop),

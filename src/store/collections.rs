@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    StoredRecord,
 };
-use crate::domain::document::Metadata;
 
 use super::{Health, Result};
 
@@ -21,13 +21,23 @@ pub trait CollectionStore: Send + Sync + Debug {
 
     /// `Conflict` if the name is taken, `Invalid` if it breaks Chroma's rules (3 to 512 of `[a-zA-Z0-9._-]`, alphanumeric
     /// at both ends, no `..`, no IPv4 address).
-    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection>;
+    async fn create(&self, new: &NewCollection) -> Result<Collection>;
+
+    /// `NotFound` if there is none of that name; `Conflict` if the new name is taken, `Invalid` if it breaks the rules.
+    async fn edit(&self, name: &str, edit: &CollectionEdit) -> Result<Collection>;
 
     /// `NotFound` if there is none of that name.
     async fn get(&self, name: &str) -> Result<Collection>;
 
     /// Deletes the collection with its records. `NotFound` if there is none.
     async fn remove(&self, name: &str) -> Result<()>;
+
+    /// Adds records; those whose ids are there already are passed over. Otherwise as [`CollectionStore::upsert`].
+    async fn add(&self, name: &str, records: &[Record]) -> Result<()>;
+
+    /// Changes records; those that are not there are passed over. `Invalid` as for [`CollectionStore::upsert`], and nothing
+    /// is changed then.
+    async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()>;
 
     /// Adds records, replacing those of the same id whole. All or nothing per call, as far as the backend can.
     /// `Invalid` names the record: wrong dimension, NaN, a nested metadata value, an id twice in one call.

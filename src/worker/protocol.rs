@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId};
-use crate::domain::collection::{Collection, RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
 use crate::domain::document::{Distance, EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
@@ -223,11 +223,7 @@ pub enum Write {
     },
     /// A job: the texts of a file into documents, a collection, or both.
     Ingest(IngestForm),
-    CreateCollection {
-        name: String,
-        metadata: Metadata,
-        space: Space,
-    },
+    CreateCollection(NewCollection),
     RemoveCollection(String),
     AddRecord {
         collection: String,

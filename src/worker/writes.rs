@@ -38,8 +38,8 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
             let count = document::add_texts(lab, &[(id, text, serde_json::Map::new())]).await?;
             format!("Stored {count} embeddings")
         }
-        Write::CreateCollection { name, metadata, space } => {
-            let made = collection::create(lab, &name, &metadata, space).await?;
+        Write::CreateCollection(new) => {
+            let made = collection::create(lab, &new).await?;
             format!("Created collection: {}", made.name)
         }
         Write::RemoveCollection(name) => {

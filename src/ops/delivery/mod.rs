@@ -26,7 +26,7 @@ use super::gather::Gather;
 use super::news::Nobody;
 use super::{Lab, News, Result, Stop, Watcher};
 use crate::config::CollectionBackend;
-use crate::domain::collection::{Record, Space};
+use crate::domain::collection::{NewCollection, Record, Space};
 use crate::domain::document::Metadata;
 use crate::domain::experiment::ExperimentId;
 use crate::domain::outbox::{OutboxState, Parcel};
@@ -310,7 +310,7 @@ pub(super) async fn put_records(
     let mut metadata = Metadata::new();
     metadata.insert("description".to_owned(), json!(description));
     metadata.insert("model".to_owned(), json!(model));
-    match collections.create(collection, &metadata, Space::Cosine).await {
+    match collections.create(&NewCollection::new(collection, &metadata, Space::Cosine)).await {
         // Somebody else was faster: it is there, and that is all we want.
         Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
         _ => {}

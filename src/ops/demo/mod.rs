@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::search::random_vector;
 use super::{Lab, News, Result, Watcher};
-use crate::domain::collection::{Record, Space};
+use crate::domain::collection::{NewCollection, Record, Space};
 use crate::domain::document::{Document, Metadata};
 use crate::domain::experiment::{Experiment, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::performance::{PUBLISHED, PerformanceRow};
@@ -163,7 +163,7 @@ fn reviews() -> Vec<Document> {
 
 async fn load_records(lab: &Lab) -> Result<u64, StoreError> {
     let metadata = object([("description", json!("Product review embeddings")), ("model", json!(MODEL))]);
-    match lab.collections.create(COLLECTION, &metadata, Space::Cosine).await {
+    match lab.collections.create(&NewCollection::new(COLLECTION, &metadata, Space::Cosine)).await {
         Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
         _ => {}
     }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 
 use super::Fault;
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    StoredRecord,
 };
-use crate::domain::document::Metadata;
 use crate::store::collections::CollectionStore;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -71,17 +71,30 @@ impl CollectionStore for FakeCollections {
         Ok(self.kept.lock().unwrap().values().map(|kept| kept.collection.clone()).collect())
     }
 
-    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+    async fn create(&self, new: &NewCollection) -> Result<Collection> {
         self.down.check(Backend::Chroma, "creating a collection")?;
         let mut kept = self.kept.lock().unwrap();
-        if kept.contains_key(name) {
+        let NewCollection { name, metadata, space, .. } = new.clone();
+        if kept.contains_key(&name) {
             return Err(error(ErrorKind::Conflict, format!("collection {name} exists")));
         }
-        let (name, metadata) = (name.to_owned(), metadata.clone());
         let collection =
             Collection { name: name.clone(), metadata, space, dimension: None, records: 0, problem: None };
         kept.insert(name, Kept { collection: collection.clone(), records: BTreeMap::new() });
         Ok(collection)
+    }
+
+    async fn edit(&self, name: &str, edit: &CollectionEdit) -> Result<Collection> {
+        let changed = self.with(name, |kept| {
+            let collection = &mut kept.collection;
+            collection.name = edit.name.clone().unwrap_or_else(|| collection.name.clone());
+            collection.metadata = edit.metadata.clone().unwrap_or_else(|| collection.metadata.clone());
+            Ok(collection.clone())
+        })?;
+        let mut kept = self.kept.lock().unwrap();
+        let one = kept.remove(name).unwrap();
+        kept.insert(changed.name.clone(), one);
+        Ok(changed)
     }
 
     async fn get(&self, name: &str) -> Result<Collection> {
@@ -92,6 +105,26 @@ impl CollectionStore for FakeCollections {
         self.with(name, |_| Ok(()))?;
         self.kept.lock().unwrap().remove(name);
         Ok(())
+    }
+
+    async fn add(&self, name: &str, records: &[Record]) -> Result<()> {
+        let there = self.ids(name);
+        let new: Vec<Record> = records.iter().filter(|record| !there.contains(&record.id)).cloned().collect();
+        self.upsert(name, &new).await.map(drop)
+    }
+
+    async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()> {
+        self.with(name, |kept| {
+            for edit in edits {
+                let Some(record) = kept.records.get_mut(&edit.id) else { continue };
+                let RecordEdit { document, embedding, metadata, .. } = edit.clone();
+                record.document = document.or_else(|| record.document.take());
+                record.embedding = embedding.unwrap_or_else(|| std::mem::take(&mut record.embedding));
+                record.metadata.extend(metadata);
+                record.metadata.retain(|_, value| !value.is_null());
+            }
+            Ok(())
+        })
     }
 
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {

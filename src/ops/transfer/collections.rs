@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Move, OpsError, Result, Standing, Tally, digest, named_in, rename};
-use crate::domain::collection::{Collection, Record, RecordPage, Space, StoredRecord};
+use crate::domain::collection::{Collection, NewCollection, Record, RecordPage, Space, StoredRecord};
 
 /// Fetched and written at once.
 const RECORDS: usize = 500;
@@ -38,7 +38,7 @@ impl Move<'_> {
             };
             collections.count(standing, digests.0, digests.1, || format!("collection {name}"));
             if self.writes() && old.is_none() {
-                self.to.collections.create(name, metadata, *space).await?;
+                self.to.collections.create(&NewCollection::new(name, metadata, *space)).await?;
                 collections.copied += 1;
             }
             let exists = old.is_some() || self.writes();

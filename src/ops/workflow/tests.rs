@@ -144,12 +144,16 @@ async fn a_waiting_delivery_goes_before_a_newer_one() {
 
 #[tokio::test]
 async fn a_collection_of_another_dimension_is_a_warning_and_nothing_waits_for_ever() {
-    use crate::domain::collection::{Record, Space};
+    use crate::domain::collection::{NewCollection, Record, Space};
     use crate::store::collections::CollectionStore;
     use crate::store::outbox::Outbox;
     let (bench, witness) = (Bench::embedded(), Witness::default());
     let name = "xgboost_sentiment_v3";
-    bench.collections.create(name, &serde_json::Map::new(), Space::Cosine).await.unwrap();
+    bench
+        .collections
+        .create(&NewCollection::new(name, &serde_json::Map::new(), Space::Cosine))
+        .await
+        .unwrap();
     let (id, embedding) = ("a".to_owned(), vec![1.0, 0.0]);
     let other = Record { id, document: None, embedding, metadata: serde_json::Map::new() };
     bench.collections.upsert(name, &[other]).await.unwrap();

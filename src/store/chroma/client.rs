@@ -49,6 +49,7 @@ pub(super) struct Call<'a> {
 enum Verb {
     Get,
     Post,
+    Put,
     Delete,
 }
 
@@ -59,6 +60,10 @@ impl<'a> Call<'a> {
 
     pub(super) fn post(path: &'a str, body: &'a Value) -> Self {
         Call { method: Verb::Post, path, body: Some(body), repeatable: false, patient: false }
+    }
+
+    pub(super) fn put(path: &'a str, body: &'a Value) -> Self {
+        Call { method: Verb::Put, path, body: Some(body), repeatable: false, patient: false }
     }
 
     pub(super) fn delete(path: &'a str) -> Self {
@@ -185,6 +190,7 @@ impl Client {
         let method = match call.method {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
             Verb::Delete => Method::DELETE,
         };
         let url = format!("{}{}", self.settings.url.trim_end_matches('/'), call.path);

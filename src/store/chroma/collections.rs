@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 
 use crate::config;
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord, check_metadata, check_name,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    StoredRecord, check_metadata, check_name,
 };
 use crate::domain::document::Metadata;
 use crate::store::collections::CollectionStore;
-use crate::store::{Backend, ErrorKind, Health, Result};
+use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::client::Call;
+use super::upsert::Old;
 use super::wire::{self, Known};
 use super::{Chroma, Effort, error, nothing, segment};
 
@@ -64,15 +66,49 @@ impl CollectionStore for Chroma {
         Ok(collections)
     }
 
-    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+    async fn create(&self, new: &NewCollection) -> Result<Collection> {
         let doing = "creating collection";
-        check_name(name)
-            .and_then(|()| check_metadata(metadata))
-            .and_then(|()| no_lists(metadata))
+        check_name(&new.name)
+            .and_then(|()| check_own(&new.metadata))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
-        let body = wire::creation(name, metadata, space);
-        let (chroma, name) = (self.clone(), name.to_owned());
+        let body = wire::creation(new);
+        let (chroma, name) = (self.clone(), new.name.clone());
         self.carried_out(doing, async move { chroma.make(doing, &name, &body).await }).await
+    }
+
+    async fn edit(&self, name: &str, edit: &CollectionEdit) -> Result<Collection> {
+        let doing = "changing collection";
+        let CollectionEdit { name: new, metadata } = edit;
+        let known = self.known(doing, name).await?;
+        new.as_deref()
+            .map_or(Ok(()), check_name)
+            .and_then(|()| metadata.as_ref().map_or(Ok(()), check_own))
+            .and_then(|()| match metadata {
+                Some(metadata) if metadata.is_empty() && !known.metadata.is_empty() => {
+                    Err("Chroma keeps at least one entry of a collection's metadata once there is one"
+                        .to_owned())
+                }
+                _ => Ok(()),
+            })
+            .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
+        // The server would answer with an error of its database.
+        if let Some(new) = new.as_deref().filter(|new| *new != name) {
+            match self.known(doing, new).await {
+                Ok(_) => return Err(self.taken(doing, new)),
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let body = wire::alteration(edit);
+        let (chroma, old, new) = (self.clone(), name.to_owned(), new.as_deref().unwrap_or(name).to_owned());
+        let changing = async move {
+            let path = format!("{}/{}", chroma.collections_path(), known.id);
+            chroma.call(doing, Call::put(&path, &body)).await?;
+            chroma.ids().remove(&old);
+            let known = chroma.known(doing, &new).await?;
+            chroma.count(doing, &known).await
+        };
+        self.carried_out(doing, changing).await
     }
 
     async fn get(&self, name: &str) -> Result<Collection> {
@@ -99,10 +135,26 @@ impl CollectionStore for Chroma {
         self.carried_out("deleting collection", deleting).await
     }
 
+    async fn add(&self, name: &str, records: &[Record]) -> Result<()> {
+        let doing = "adding records";
+        let (chroma, name, records) = (self.clone(), name.to_owned(), records.to_vec());
+        self.carried_out(doing, async move { chroma.store(doing, &name, &records, Old::Stays).await }).await
+    }
+
+    async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()> {
+        let doing = "changing records";
+        let (chroma, name, edits) = (self.clone(), name.to_owned(), edits.to_vec());
+        self.carried_out(doing, async move { chroma.change(doing, &name, &edits).await }).await
+    }
+
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {
         let doing = "storing records";
         let (chroma, name, records) = (self.clone(), name.to_owned(), records.to_vec());
-        self.carried_out(doing, async move { chroma.store(doing, &name, &records).await }).await
+        let storing = async move {
+            chroma.store(doing, &name, &records, Old::Goes).await?;
+            Ok(records.len() as u64)
+        };
+        self.carried_out(doing, storing).await
     }
 
     async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
@@ -194,6 +246,11 @@ fn whole(counted: Vec<(Known, Result<Collection>)>) -> Result<Vec<Collection>> {
     Ok(collections)
 }
 
+/// What the server takes as a collection's own metadata.
+fn check_own(metadata: &Metadata) -> Result<(), String> {
+    check_metadata(metadata).and_then(|()| no_lists(metadata))
+}
+
 /// A list among a collection's own metadata makes the server close the connection (seen on 1.5.9).
 fn no_lists(metadata: &Metadata) -> Result<(), String> {
     match metadata.iter().find(|(_, value)| value.is_array()) {
@@ -226,15 +283,17 @@ impl Chroma {
             answer => answer,
         };
         let answer = answer.map_err(|error| match error.kind {
-            ErrorKind::Conflict => self
-                .error(ErrorKind::Conflict, doing, format!("collection {name} exists already"))
-                .remedy("Choose another name, or delete it first.")
-                .source(error),
+            ErrorKind::Conflict => self.taken(doing, name).source(error),
             _ => error,
         })?;
         let known = Known::read(&answer).ok_or_else(|| self.unreadable(doing))?;
         self.ids().insert(name.to_owned(), known.id.clone());
         Ok(counted(known, 0))
+    }
+
+    fn taken(&self, doing: &str, name: &str) -> StoreError {
+        self.error(ErrorKind::Conflict, doing, format!("collection {name} exists already"))
+            .remedy("Choose another name, or delete it first.")
     }
 
     async fn count(&self, doing: &str, known: &Known) -> Result<Collection> {

@@ -3,6 +3,7 @@
 mod client;
 mod collections;
 mod error;
+mod filter;
 mod inspect;
 pub mod schema;
 #[cfg(test)]

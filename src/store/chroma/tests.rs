@@ -9,7 +9,7 @@ use wiremock::matchers::{any, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::config::{self, ChromaAuth};
-use crate::domain::collection::{Record, RecordFilter, Space};
+use crate::domain::collection::{NewCollection, Record, RecordFilter, Space};
 use crate::domain::document::Metadata;
 use crate::store::collections::CollectionStore;
 use crate::store::{ErrorKind, StoreError};
@@ -137,7 +137,7 @@ async fn a_closed_connection_is_tried_again_for_what_is_safe() {
     };
     assert_eq!(requests(9), 3);
     // Making a collection twice would be told as a conflict.
-    chroma.create("once", &Metadata::new(), Space::Cosine).await.unwrap_err();
+    chroma.create(&NewCollection::new("once", &Metadata::new(), Space::Cosine)).await.unwrap_err();
     assert_eq!(requests(9), 1);
 }
 
@@ -251,7 +251,10 @@ async fn who_is_turned_away_comes_back_when_told() {
         .await;
     let begun = std::time::Instant::now();
     // Making a collection is not done twice lightly; nobody did anything when we were turned away.
-    Chroma::new(&settings(&server.uri())).create("once", &Metadata::new(), Space::Cosine).await.unwrap();
+    Chroma::new(&settings(&server.uri()))
+        .create(&NewCollection::new("once", &Metadata::new(), Space::Cosine))
+        .await
+        .unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(server.received_requests().await.unwrap().len(), 3);
 
@@ -406,7 +409,7 @@ async fn speed() {
     let chroma = Chroma::new(&settings(&url));
     for dimension in [384_usize, 1536] {
         let name = format!("speed_{dimension}");
-        chroma.create(&name, &Metadata::new(), Space::Cosine).await.unwrap();
+        chroma.create(&NewCollection::new(&name, &Metadata::new(), Space::Cosine)).await.unwrap();
         let record = |n: usize| Record {
             id: n.to_string(),
             document: Some(format!("text {n}")),

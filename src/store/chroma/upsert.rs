@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::domain::collection::{Record, StoredRecord, check_records};
+use crate::domain::collection::{Record, RecordEdit, StoredRecord, check_edits, check_records};
 use crate::domain::document::Metadata;
 use crate::store::{ErrorKind, Result};
 
@@ -13,26 +13,36 @@ use super::{Chroma, Effort, error, wire};
 /// Bytes in one request; the server takes 40 MiB unless told otherwise.
 const BYTES: usize = 30 * 1024 * 1024;
 
+/// What becomes of a record that is there already under the id of a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    Stays,
+    Goes,
+}
+
 impl Chroma {
     /// Checks all records, then sends them in lots. A lot that fails leaves those before it stored; sending all of them
     /// again is safe.
-    pub(super) async fn store(&self, doing: &str, name: &str, records: &[Record]) -> Result<u64> {
+    pub(super) async fn store(&self, doing: &str, name: &str, records: &[Record], old: Old) -> Result<()> {
         // Afresh, so that a collection made again with another dimension is noticed before anything is sent.
         let known = self.known(doing, name).await?;
         check_records(records, known.dimension)
             .and_then(|()| records.iter().try_for_each(kept_as_it_is))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         if records.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let limits = self.limits(doing).await?;
         let mut lots = lots(records, limits.records);
         // The last is the next.
         lots.reverse();
         while let Some(lot) = lots.pop() {
-            let old = self.by_id(doing, name, lot).await?;
-            let body = body(lot, &old, limits.base64);
-            match self.on(doing, name, "upsert", &body, Effort::Heavy).await {
+            let (action, there) = match old {
+                Old::Stays => ("add", HashMap::new()),
+                Old::Goes => ("upsert", self.by_id(doing, name, lot).await?),
+            };
+            let body = body(lot, &there, limits.base64);
+            match self.on(doing, name, action, &body, Effort::Heavy).await {
                 // A proxy may take much less than the server.
                 Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
                     let (first, second) = lot.split_at(lot.len() / 2);
@@ -41,7 +51,28 @@ impl Chroma {
                 other => drop(other?),
             }
         }
-        Ok(records.len() as u64)
+        Ok(())
+    }
+
+    /// Checks all changes, then sends them in lots: the server lays metadata over what is there, as we do.
+    pub(super) async fn change(&self, doing: &str, name: &str, edits: &[RecordEdit]) -> Result<()> {
+        let known = self.known(doing, name).await?;
+        check_edits(edits, known.dimension)
+            .and_then(|()| edits.iter().try_for_each(changed_as_it_is))
+            .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
+        let limits = self.limits(doing).await?;
+        let mut lots = lots(edits, limits.records);
+        lots.reverse();
+        while let Some(lot) = lots.pop() {
+            match self.on(doing, name, "update", &changes(lot, limits.base64), Effort::Heavy).await {
+                Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
+                    let (first, second) = lot.split_at(lot.len() / 2);
+                    lots.extend([second, first]);
+                }
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// Documents and metadata of those of these records that are there already.
@@ -69,6 +100,11 @@ fn kept_as_it_is(record: &Record) -> Result<(), String> {
     exact(&record.metadata).map_err(|message| format!("record '{}': {message}", record.id))
 }
 
+fn changed_as_it_is(edit: &RecordEdit) -> Result<(), String> {
+    reserved(&edit.metadata)?;
+    exact(&edit.metadata).map_err(|message| format!("record '{}': {message}", edit.id))
+}
+
 /// Chroma turns whole numbers beyond 64 bits with a sign into floats.
 pub(super) fn exact(metadata: &Metadata) -> Result<(), String> {
     let beyond = |value: &Value| value.is_u64() && !value.is_i64();
@@ -93,8 +129,27 @@ fn reserved(metadata: &Metadata) -> Result<(), String> {
     }
 }
 
+/// One of a lot.
+trait Part {
+    /// Id, text, how long the vector is, metadata.
+    fn parts(&self) -> (&str, Option<&str>, usize, &Metadata);
+}
+
+impl Part for Record {
+    fn parts(&self) -> (&str, Option<&str>, usize, &Metadata) {
+        (&self.id, self.document.as_deref(), self.embedding.len(), &self.metadata)
+    }
+}
+
+impl Part for RecordEdit {
+    fn parts(&self) -> (&str, Option<&str>, usize, &Metadata) {
+        let dimension = self.embedding.as_ref().map_or(0, Vec::len);
+        (&self.id, self.document.as_deref(), dimension, &self.metadata)
+    }
+}
+
 /// Cuts records into lots that fit one request; a record that fits none goes alone.
-fn lots(records: &[Record], most: usize) -> Vec<&[Record]> {
+fn lots<P: Part>(records: &[P], most: usize) -> Vec<&[P]> {
     let mut lots = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
@@ -113,7 +168,8 @@ fn lots(records: &[Record], most: usize) -> Vec<&[Record]> {
 }
 
 /// At most so many bytes of JSON, roughly: base64 takes 16 for 3 floats, a control character of a text 6.
-fn size(record: &Record) -> usize {
+fn size(record: &impl Part) -> usize {
+    let (id, document, dimension, metadata) = record.parts();
     let text = |text: &str| {
         text.len() + 5 * text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).count()
     };
@@ -121,12 +177,8 @@ fn size(record: &Record) -> usize {
         Value::String(content) => text(content),
         other => other.to_string().len(),
     };
-    let metadata: usize = record.metadata.iter().map(|(key, item)| text(key) + value(item) + 8).sum();
-    record.embedding.len() * 16 / 3
-        + text(&record.id)
-        + record.document.as_deref().map_or(4, text)
-        + metadata
-        + 32
+    let metadata: usize = metadata.iter().map(|(key, item)| text(key) + value(item) + 8).sum();
+    dimension * 16 / 3 + text(id) + document.map_or(4, text) + metadata + 32
 }
 
 /// One lot, with what has to go from the old records: a key is taken away by null, a document by an empty text.
@@ -155,6 +207,27 @@ fn body(lot: &[Record], old: &HashMap<String, StoredRecord>, base64: bool) -> Va
     })
 }
 
+/// One lot of changes; what is null stays.
+fn changes(lot: &[RecordEdit], base64: bool) -> Value {
+    let embedding = |edit: &RecordEdit| match &edit.embedding {
+        Some(embedding) if base64 => json!(wire::base64(embedding)),
+        embedding => json!(embedding),
+    };
+    let metadata = |edit: &RecordEdit| {
+        if edit.metadata.is_empty() { Value::Null } else { Value::Object(edit.metadata.clone()) }
+    };
+    let mut body = json!({
+        "ids": lot.iter().map(|edit| &edit.id).collect::<Vec<_>>(),
+        "documents": lot.iter().map(|edit| &edit.document).collect::<Vec<_>>(),
+        "metadatas": lot.iter().map(metadata).collect::<Vec<_>>(),
+    });
+    // A list of nulls alone is none of the two kinds of vectors that the server takes.
+    if lot.iter().any(|edit| edit.embedding.is_some()) {
+        body["embeddings"] = lot.iter().map(embedding).collect();
+    }
+    body
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +243,7 @@ mod tests {
         let long = "\n".repeat(BYTES / 12);
         let heavy: Vec<Record> = (0..3).map(|id| record(id, 2, Some(long.clone()))).collect();
         assert_eq!(lots(&heavy, 500).iter().map(|lot| lot.len()).collect::<Vec<_>>(), [1, 1, 1]);
-        assert!(lots(&[], 500).is_empty());
+        assert!(lots::<Record>(&[], 500).is_empty());
     }
 
     #[test]

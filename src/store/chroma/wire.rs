@@ -4,8 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::domain::collection::{RecordFilter, RecordHit, Space, StoredRecord};
+use crate::domain::collection::{
+    CollectionEdit, NewCollection, RecordFilter, RecordHit, Space, StoredRecord,
+};
 use crate::domain::document::Metadata;
+
+use super::filter;
 
 /// What the server says of a collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,10 +53,12 @@ pub(super) fn base64(embedding: &[f32]) -> String {
 
 /// Adds the filters that there are: Chroma refuses empty ones.
 pub(super) fn with_filter(mut body: Value, filter: &RecordFilter) -> Value {
-    for (name, condition) in [("where", &filter.r#where), ("where_document", &filter.where_document)] {
-        if let Some(condition) = condition.as_ref().filter(|condition| !condition.is_empty()) {
-            body[name] = Value::Object(condition.clone());
-        }
+    let given = |condition: &Option<Map<String, Value>>| condition.clone().filter(|given| !given.is_empty());
+    if let Some(condition) = given(&filter.r#where) {
+        body["where"] = Value::Object(filter::exact(&condition));
+    }
+    if let Some(condition) = given(&filter.where_document) {
+        body["where_document"] = Value::Object(condition);
     }
     body
 }
@@ -114,14 +120,29 @@ pub(super) fn hits(answer: &Value) -> Option<Vec<RecordHit>> {
 }
 
 /// The body that makes a collection; Chroma refuses empty metadata.
-pub(super) fn creation(name: &str, metadata: &Metadata, space: Space) -> Value {
-    let mut body = Map::new();
-    body.insert("name".to_owned(), json!(name));
-    body.insert("configuration".to_owned(), json!({ "hnsw": { "space": space.as_str() } }));
-    if !metadata.is_empty() {
-        body.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+pub(super) fn creation(new: &NewCollection) -> Value {
+    let mut hnsw = json!({ "space": new.space.as_str() });
+    let settings = [
+        ("ef_construction", new.hnsw.ef_construction),
+        ("max_neighbors", new.hnsw.max_neighbors),
+        ("ef_search", new.hnsw.ef_search),
+    ];
+    for (name, number) in settings {
+        if let Some(number) = number {
+            hnsw[name] = json!(number);
+        }
     }
-    Value::Object(body)
+    let mut body = json!({ "name": new.name, "configuration": { "hnsw": hnsw } });
+    if !new.metadata.is_empty() {
+        body["metadata"] = Value::Object(new.metadata.clone());
+    }
+    body
+}
+
+/// The body that changes one.
+pub(super) fn alteration(edit: &CollectionEdit) -> Value {
+    let metadata = edit.metadata.as_ref().filter(|metadata| !metadata.is_empty());
+    json!({ "new_name": edit.name, "new_metadata": metadata })
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use duckdb::types::Value as DuckValue;
 use duckdb::{Connection, OptionalExt, Row, params, params_from_iter};
 
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord, check_metadata, check_name,
-    check_records,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    Space, StoredRecord, check_edits, check_metadata, check_name, check_records,
 };
-use crate::domain::document::{Metadata, check_query};
+use crate::domain::document::check_query;
 use crate::store::collections::CollectionStore;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -56,19 +56,16 @@ impl CollectionStore for Collections {
             .await
     }
 
-    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection> {
+    /// Its index settings are not looked at: every vector is compared.
+    async fn create(&self, new: &NewCollection) -> Result<Collection> {
         let doing = "creating collection";
-        check_name(name)
-            .and_then(|()| check_metadata(metadata))
+        let NewCollection { name, metadata, space, .. } = new.clone();
+        check_name(&name)
+            .and_then(|()| check_metadata(&metadata))
             .map_err(|message| invalid(doing, message))?;
-        let (name, metadata) = (name.to_owned(), metadata.clone());
         self.engine
             .write(doing, move |connection, path| {
-                if find(connection, path, doing, &name).is_ok() {
-                    let message = format!("collection {name} exists already");
-                    return Err(StoreError::new(ErrorKind::Conflict, Backend::DuckDb, doing, message)
-                        .remedy("Choose another name, or delete it first."));
-                }
+                refuse_taken(connection, path, doing, &name)?;
                 connection
                     .execute(
                         "INSERT INTO ml_schema.collections (name, metadata, space) VALUES (?, ?::JSON, ?)",
@@ -78,6 +75,33 @@ impl CollectionStore for Collections {
                 Ok(find(connection, path, doing, &name)?.1)
             })
             .await
+    }
+
+    async fn edit(&self, name: &str, edit: &CollectionEdit) -> Result<Collection> {
+        let doing = "changing collection";
+        let (old, CollectionEdit { name: new, metadata }) = (name.to_owned(), edit.clone());
+        new.as_deref()
+            .map_or(Ok(()), check_name)
+            .and_then(|()| metadata.as_ref().map_or(Ok(()), check_metadata))
+            .map_err(|message| invalid(doing, message))?;
+        let matrices = self.engine.matrices().clone();
+        let work = move |connection: &Connection, path: &Path| {
+            let (id, ..) = identity(connection, path, doing, &old)?;
+            let named = new.as_ref().unwrap_or(&old);
+            if *named != old {
+                refuse_taken(connection, path, doing, named)?;
+            }
+            let metadata = metadata.as_ref().map(row::json_text);
+            connection
+                .execute(
+                    "UPDATE ml_schema.collections SET name = ?, metadata = coalesce(?::JSON, metadata) WHERE id = ?",
+                    params![named, metadata, id],
+                )
+                .map_err(|error| from_duckdb(error, doing, path))?;
+            matrices.renamed(&old, named);
+            Ok(find(connection, path, doing, named)?.1)
+        };
+        self.engine.write_vectors(Group::Collection(name.to_owned()), doing, work).await
     }
 
     async fn get(&self, name: &str) -> Result<Collection> {
@@ -99,6 +123,42 @@ impl CollectionStore for Collections {
                         "DELETE FROM ml_schema.collection_records WHERE collection_id = {id};
                          DELETE FROM ml_schema.collections WHERE id = {id}"
                     ))
+                    .map_err(|error| from_duckdb(error, doing, path))
+            })
+            .await
+    }
+
+    async fn add(&self, name: &str, records: &[Record]) -> Result<()> {
+        let (name, records) = (name.to_owned(), records.to_vec());
+        let doing = "adding documents";
+        self.engine
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (id, dimension, _) = identity(connection, path, doing, &name)?;
+                check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
+                upsert::add(connection, id, dimension, records)
+                    .map_err(|error| from_duckdb(error, doing, path))
+            })
+            .await
+    }
+
+    async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()> {
+        let (name, edits) = (name.to_owned(), edits.to_vec());
+        let doing = "changing records";
+        self.engine
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (id, dimension, _) = identity(connection, path, doing, &name)?;
+                check_edits(&edits, dimension).map_err(|message| invalid(doing, message))?;
+                let page = RecordPage {
+                    limit: edits.len(),
+                    with_embeddings: true,
+                    ids: edits.iter().map(|edit| edit.id.clone()).collect(),
+                    ..RecordPage::default()
+                };
+                let there = match edits.is_empty() {
+                    true => Vec::new(),
+                    false => records(connection, path, id, &page)?,
+                };
+                upsert::upsert(connection, id, dimension, &upsert::changed(there, edits))
                     .map_err(|error| from_duckdb(error, doing, path))
             })
             .await
@@ -207,6 +267,20 @@ fn find(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result
     let sql = format!("SELECT {COLLECTION} FROM ml_schema.collections c WHERE c.name = ?");
     let found = connection.query_row(&sql, [name], read).optional();
     found.map_err(|error| from_duckdb(error, doing, path))?.ok_or_else(|| missing(doing, name))
+}
+
+fn refuse_taken(connection: &Connection, path: &Path, doing: &str, name: &str) -> Result<()> {
+    match identity(connection, path, doing, name) {
+        Ok(_) => Err(StoreError::new(
+            ErrorKind::Conflict,
+            Backend::DuckDb,
+            doing,
+            format!("collection {name} exists already"),
+        )
+        .remedy("Choose another name, or delete it first.")),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Id, dimension and space, without counting the records.

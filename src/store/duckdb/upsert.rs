@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use duckdb::{Connection, params};
 use serde_json::{Value, json};
 
-use crate::domain::collection::Record;
+use crate::domain::collection::{Record, RecordEdit, StoredRecord};
 
 use super::collections::{AMONG, ids_json};
 use super::nearest::vector_text;
@@ -31,6 +31,41 @@ pub fn upsert(
         true => few(connection, collection, records),
         false => many(connection, collection, records),
     }
+}
+
+/// Puts those whose ids are not there yet.
+pub fn add(
+    connection: &Connection,
+    collection: i64,
+    dimension: Option<usize>,
+    mut records: Vec<Record>,
+) -> duckdb::Result<()> {
+    let places = positions(connection, collection, &records)?;
+    records.retain(|record| !places.contains_key(&record.id));
+    upsert(connection, collection, dimension, &records)
+}
+
+/// The records as they are to be; edits of others are left out. Texts that are empty are none, as in Chroma.
+pub fn changed(there: Vec<StoredRecord>, edits: Vec<RecordEdit>) -> Vec<Record> {
+    let mut edits: HashMap<String, RecordEdit> =
+        edits.into_iter().map(|edit| (edit.id.clone(), edit)).collect();
+    let change = |record: StoredRecord| {
+        let edit = edits.remove(&record.id)?;
+        let StoredRecord { id, document, mut metadata, embedding } = record;
+        for (key, value) in edit.metadata {
+            match value {
+                Value::Null => drop(metadata.remove(&key)),
+                value => drop(metadata.insert(key, value)),
+            }
+        }
+        Some(Record {
+            id,
+            document: edit.document.or(document),
+            embedding: edit.embedding.or(embedding).unwrap_or_default(),
+            metadata,
+        })
+    };
+    there.into_iter().filter_map(change).collect()
 }
 
 fn few(connection: &Connection, collection: i64, records: &[Record]) -> duckdb::Result<()> {

@@ -66,7 +66,10 @@ fn compare(
             let items = operand.as_array().filter(|items| !items.is_empty());
             let items =
                 items.ok_or_else(|| format!("{operator} of `{key}` needs a list that is not empty"))?;
-            if items.iter().any(|item| kind(item) != kind(&items[0])) {
+            // As the server reads them: what begins with a float is a list of floats.
+            let fits =
+                |item: &Value| kind(item) == kind(&items[0]) || (items[0].is_f64() && item.is_number());
+            if !items.iter().all(fits) {
                 return Err(format!("{operator} of `{key}` needs values of one kind"));
             }
             let parts = items.iter().map(|item| equal(key, item, values)).collect::<Result<Vec<_>, _>>()?;

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::collection::{
-    Collection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    StoredRecord,
 };
 use crate::domain::document::{
-    Document, DocumentHit, DocumentQuery, EmbeddingModel, Metadata, ModelSize, Selection, Stub, TextHit,
-    TextQuery,
+    Document, DocumentHit, DocumentQuery, EmbeddingModel, ModelSize, Selection, Stub, TextHit, TextQuery,
 };
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::index::Nearest;
@@ -130,9 +130,12 @@ measured!(DocumentCatalogue of dyn DocumentStore {
 measured!(CollectionStore of dyn CollectionStore {
     async fn health(&self) -> Result<Health>;
     async fn list(&self) -> Result<Vec<Collection>>;
-    async fn create(&self, name: &str, metadata: &Metadata, space: Space) -> Result<Collection>;
+    async fn create(&self, new: &NewCollection) -> Result<Collection>;
+    async fn edit(&self, name: &str, edit: &CollectionEdit) -> Result<Collection>;
     async fn get(&self, name: &str) -> Result<Collection>;
     async fn remove(&self, name: &str) -> Result<()>;
+    async fn add(&self, name: &str, records: &[Record]) -> Result<()>;
+    async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()>;
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64>;
     async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>>;
     async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>>;

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use labtop::config;
 use labtop::domain::batch::NewBatch;
-use labtop::domain::collection::Space;
+use labtop::domain::collection::{NewCollection, Space};
 use labtop::domain::experiment::{NewExperiment, Status};
 use labtop::store::collections::CollectionStore;
 use labtop::store::documents::DocumentStore;
@@ -81,7 +81,7 @@ pub fn fill(path: &Path, runs: usize) {
         let collections = Collections::new(engine.clone());
         for (name, space) in [("cosines", Space::Cosine), ("squares", Space::L2), ("products", Space::Ip)] {
             let metadata = object(json!({ "text": hostile(), "whole": 1, "part": 0.5, "yes": true }));
-            collections.create(name, &metadata, space).await.unwrap();
+            collections.create(&NewCollection::new(name, &metadata, space)).await.unwrap();
         }
         // No lists: Chroma 1.5.9 leaves those of deleted records to whatever record of another test comes in their place.
         let every_kind =

@@ -1,6 +1,8 @@
 //! The collection store: DuckDB answers as Chroma does.
 
-use labtop::domain::collection::{RecordFilter, RecordPage, Space};
+use labtop::domain::collection::{
+    CollectionEdit, NewCollection, RecordEdit, RecordFilter, RecordPage, Space,
+};
 use labtop::store::ErrorKind;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,9 @@ macro_rules! cases {
             collections_come_and_go,
             names_keep_chromas_rules,
             records_are_added_replaced_and_removed,
+            what_is_there_stays_when_adding,
+            updates_change_what_they_name,
+            collections_are_renamed_and_described,
             bad_records_add_none,
             queries_measure_in_their_space,
             filters_mean_the_same,
@@ -32,34 +37,34 @@ async fn collections_come_and_go(backends: &Backends) {
     let store = backends.collections();
     assert_eq!(store.list().await.unwrap(), []);
     let metadata = object(json!({ "description": "d", "n": 3, "ok": true }));
-    let made = store.create("second", &metadata, Space::L2).await.unwrap();
+    let made = store.create(&NewCollection::new("second", &metadata, Space::L2)).await.unwrap();
     assert_eq!((made.metadata, made.space, made.dimension, made.records), (metadata, Space::L2, None, 0));
-    store.create("first", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("first", &Map::new(), Space::Cosine)).await.unwrap();
     let names: Vec<String> = store.list().await.unwrap().into_iter().map(|one| one.name).collect();
     assert_eq!(names, ["first", "second"]);
     assert_eq!(
-        store.create("first", &Map::new(), Space::Cosine).await.unwrap_err().kind,
+        store.create(&NewCollection::new("first", &Map::new(), Space::Cosine)).await.unwrap_err().kind,
         ErrorKind::Conflict
     );
     store.remove("first").await.unwrap();
     assert_eq!(store.remove("first").await.unwrap_err().kind, ErrorKind::NotFound);
     assert_eq!(store.get("first").await.unwrap_err().kind, ErrorKind::NotFound);
-    store.create("first", &Map::new(), Space::Ip).await.unwrap();
+    store.create(&NewCollection::new("first", &Map::new(), Space::Ip)).await.unwrap();
     assert_eq!(store.get("first").await.unwrap().space, Space::Ip);
 }
 
 async fn names_keep_chromas_rules(backends: &Backends) {
     let store = backends.collections();
     for bad in ["ab", "a b c", "_abc", "abc.", "a..b", "127.0.0.1", "äbc", ""] {
-        let error = store.create(bad, &Map::new(), Space::Cosine).await.unwrap_err();
+        let error = store.create(&NewCollection::new(bad, &Map::new(), Space::Cosine)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{bad}: {error}");
     }
-    store.create(&"a".repeat(512), &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new(&"a".repeat(512), &Map::new(), Space::Cosine)).await.unwrap();
 }
 
 async fn records_are_added_replaced_and_removed(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let records = [record("a", &[1.0, 0.0], json!({ "x": 1, "y": 2 })), record("b", &[0.0, 1.0], json!({}))];
     assert_eq!(store.upsert("docs", &records).await.unwrap(), 2);
     let known = store.get("docs").await.unwrap();
@@ -81,9 +86,86 @@ async fn records_are_added_replaced_and_removed(backends: &Backends) {
     assert_eq!(store.get("docs").await.unwrap().records, 0);
 }
 
+async fn what_is_there_stays_when_adding(backends: &Backends) {
+    let store = backends.collections();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::L2)).await.unwrap();
+    store.add("docs", &[record("a", &[1.0, 0.0], json!({ "x": 1 }))]).await.unwrap();
+    let later = [record("a", &[0.0, 1.0], json!({ "x": 2 })), record("b", &[0.0, 1.0], json!({ "x": 3 }))];
+    store.add("docs", &later).await.unwrap();
+    let page = RecordPage { limit: 10, with_embeddings: true, ..RecordPage::default() };
+    let found = store.records("docs", &page).await.unwrap();
+    let found: Vec<_> =
+        found.iter().map(|one| (one.id.as_str(), &one.metadata["x"], one.embedding.as_deref())).collect();
+    let (a, b) = ([1.0, 0.0], [0.0, 1.0]);
+    assert_eq!(found, [("a", &json!(1), Some(&a[..])), ("b", &json!(3), Some(&b[..]))]);
+    let error = store.add("docs", &[record("c", &[1.0], json!({}))]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+async fn updates_change_what_they_name(backends: &Backends) {
+    let store = backends.collections();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::L2)).await.unwrap();
+    let metadata = json!({ "x": 1, "y": 2 });
+    let records = [record("a", &[1.0, 0.0], metadata.clone()), record("b", &[0.0, 1.0], metadata)];
+    store.upsert("docs", &records).await.unwrap();
+    let edits = [
+        RecordEdit {
+            id: "a".to_owned(),
+            metadata: object(json!({ "x": null, "z": "new" })),
+            ..RecordEdit::default()
+        },
+        RecordEdit {
+            id: "b".to_owned(),
+            document: Some("another text".to_owned()),
+            embedding: Some(vec![3.0, 4.0]),
+            ..RecordEdit::default()
+        },
+        RecordEdit { id: "nobody".to_owned(), document: Some("x".to_owned()), ..RecordEdit::default() },
+    ];
+    store.update("docs", &edits).await.unwrap();
+    let page = RecordPage { limit: 10, with_embeddings: true, ..RecordPage::default() };
+    let found = store.records("docs", &page).await.unwrap();
+    assert_eq!(found.len(), 2, "none is made");
+    assert_eq!(found[0].metadata, object(json!({ "y": 2, "z": "new" })));
+    assert_eq!(found[0].document, records[0].document);
+    assert_eq!(found[0].embedding.as_deref(), Some(&[1.0, 0.0][..]));
+    assert_eq!(found[1].metadata, object(json!({ "x": 1, "y": 2 })));
+    assert_eq!(found[1].document.as_deref(), Some("another text"));
+    assert_eq!(found[1].embedding.as_deref(), Some(&[3.0, 4.0][..]));
+    let hits = store.query("docs", &[3.0, 4.0], 1, &RecordFilter::default()).await.unwrap();
+    assert_eq!((hits[0].record.id.as_str(), hits[0].distance), ("b", 0.0));
+    let wrong = RecordEdit { embedding: Some(vec![1.0]), ..edits[1].clone() };
+    for wrong in [wrong, RecordEdit { metadata: object(json!({ "n": {} })), ..edits[1].clone() }] {
+        let right = RecordEdit { document: Some("not this".to_owned()), ..edits[0].clone() };
+        let error = store.update("docs", &[right, wrong]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid);
+    }
+    assert_eq!(store.records("docs", &page).await.unwrap(), found, "nothing was changed by halves");
+}
+
+async fn collections_are_renamed_and_described(backends: &Backends) {
+    let store = backends.collections();
+    let metadata = object(json!({ "of": "customers" }));
+    store.create(&NewCollection::new("first", &metadata, Space::L2)).await.unwrap();
+    store.create(&NewCollection::new("second", &Map::new(), Space::L2)).await.unwrap();
+    store.upsert("first", &[record("a", &[1.0, 0.0], json!({}))]).await.unwrap();
+    let to = |name: &str| CollectionEdit { name: Some(name.to_owned()), metadata: None };
+    assert_eq!(store.edit("first", &to("second")).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(store.edit("first", &to("a..b")).await.unwrap_err().kind, ErrorKind::Invalid);
+    assert_eq!(store.edit("nobody", &to("third")).await.unwrap_err().kind, ErrorKind::NotFound);
+    let made = store.edit("first", &to("third")).await.unwrap();
+    assert_eq!((made.name.as_str(), &made.metadata, made.records), ("third", &metadata, 1));
+    assert_eq!(store.get("first").await.unwrap_err().kind, ErrorKind::NotFound);
+    let hits = store.query("third", &[1.0, 0.0], 1, &RecordFilter::default()).await.unwrap();
+    assert_eq!(hits[0].record.id, "a");
+    let edit = CollectionEdit { name: None, metadata: Some(object(json!({ "version": 2 }))) };
+    let made = store.edit("third", &edit).await.unwrap();
+    assert_eq!((made.name.as_str(), made.metadata), ("third", object(json!({ "version": 2 }))));
+}
+
 async fn bad_records_add_none(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let good = || record("good", &[1.0, 0.0], json!({}));
     for bad in [
         record("bad", &[1.0], json!({})),
@@ -114,7 +196,7 @@ async fn queries_measure_in_their_space(backends: &Backends) {
         ("eu-l2", Space::L2, 4.0, 20.0),
         ("dot", Space::Ip, -2.0, -2.0),
     ] {
-        store.create(name, &Map::new(), space).await.unwrap();
+        store.create(&NewCollection::new(name, &Map::new(), space)).await.unwrap();
         let none = store.query(name, &[1.0, 0.0], 5, &RecordFilter::default()).await.unwrap();
         assert_eq!(none, []);
         let records = [record("far", &[3.0, 4.0], json!({})), record("near", &[3.0, 0.0], json!({}))];
@@ -159,7 +241,7 @@ fn filters() -> Vec<(Value, Value, &'static str)> {
 
 async fn filters_mean_the_same(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let records = [
         record("a", &[1.0, 0.0], json!({ "n": 1, "flag": true })),
         record("b", &[0.9, 0.1], json!({ "n": 2.5, "flag": false })),
@@ -212,6 +294,18 @@ fn subtle_filters() -> Vec<(Value, &'static str)> {
         (json!({ "f": "1" }), "d"),
         (json!({ "f": { "$ne": 1 } }), "cd"),
         (json!({ "f": { "$in": [1.0, 2.5] } }), "ab"),
+        (json!({ "n": { "$lt": 9_007_199_254_740_991.5 } }), "d"),
+        (json!({ "p": 2.5 }), "b"),
+        (json!({ "p": { "$ne": 2.5 } }), "acd"),
+        (json!({ "p": { "$gt": 2.5 } }), "d"),
+        (json!({ "p": { "$gte": 2.5 } }), "bd"),
+        (json!({ "p": { "$lt": 2.5 } }), "ac"),
+        (json!({ "p": { "$lte": 2.5 } }), "abc"),
+        (json!({ "p": { "$gt": -2.5 } }), "abcd"),
+        (json!({ "p": { "$lte": -1.5 } }), "c"),
+        (json!({ "p": { "$in": [2.5, -2.0] } }), "bc"),
+        (json!({ "p": { "$nin": [2.5, -2.5] } }), "acd"),
+        (json!({ "p": { "$in": [2.5, 3] } }), "bd"),
         (json!({ "s": { "$gt": 0 } }), ""),
         (json!({ "s": "true" }), "d"),
         (json!({ "s": "é\n/\"q\\" }), "a"),
@@ -225,13 +319,13 @@ fn subtle_filters() -> Vec<(Value, &'static str)> {
 
 async fn filters_keep_kinds_and_digits_apart(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let large = (1_i64 << 53) + 1;
     let records = [
-        json!({ "n": large, "f": 1.0, "s": "é\n/\"q\\", "a.b/c~d": 1 }),
-        json!({ "n": large - 1, "f": 1, "s": "1", "0": "z" }),
-        json!({ "n": i64::MAX, "f": true, "s": "inf"}),
-        json!({ "n": i64::MIN, "f": "1", "s": "true" }),
+        json!({ "n": large, "f": 1.0, "s": "é\n/\"q\\", "a.b/c~d": 1, "p": 2 }),
+        json!({ "n": large - 1, "f": 1, "s": "1", "0": "z", "p": 2.5 }),
+        json!({ "n": i64::MAX, "f": true, "s": "inf", "p": -2 }),
+        json!({ "n": i64::MIN, "f": "1", "s": "true", "p": 3 }),
     ];
     for (id, metadata) in ["a", "b", "c", "d"].into_iter().zip(records) {
         store.upsert("docs", &[record(id, &[1.0, 0.0], metadata)]).await.unwrap();
@@ -256,7 +350,7 @@ mod on_duckdb {
 
 async fn lists_are_searched(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let lists = [json!({ "list": ["x", "y"] }), json!({ "list": ["xx"] }), json!({ "list": "x" }), json!({})];
     for (id, metadata) in ["a", "b", "c", "d"].into_iter().zip(lists) {
         store.upsert("docs", &[record(id, &[1.0, 0.0], metadata)]).await.unwrap();
@@ -274,7 +368,7 @@ async fn lists_are_searched(backends: &Backends) {
 
 async fn bad_filters_are_refused(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     store.upsert("docs", &[record("a", &[1.0], json!({ "n": 1 }))]).await.unwrap();
     for bad in [
         json!({ "a": 1, "b": 2 }),
@@ -306,7 +400,7 @@ async fn bad_filters_are_refused(backends: &Backends) {
 
 async fn pages_and_ids(backends: &Backends) {
     let store = backends.collections();
-    store.create("docs", &Map::new(), Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::Cosine)).await.unwrap();
     let records: Vec<_> =
         (0..1200).map(|n| record(&format!("r{n:04}"), &[n as f32, 1.0], json!({ "n": n }))).collect();
     assert_eq!(store.upsert("docs", &records).await.unwrap(), 1200);
@@ -330,7 +424,7 @@ async fn pages_and_ids(backends: &Backends) {
 async fn hostile_texts_come_back(backends: &Backends) {
     let store = backends.collections();
     let metadata = object(json!({ "text": hostile() }));
-    store.create("docs", &metadata, Space::Cosine).await.unwrap();
+    store.create(&NewCollection::new("docs", &metadata, Space::Cosine)).await.unwrap();
     assert_eq!(store.get("docs").await.unwrap().metadata, metadata);
     let mut odd = record(&hostile(), &[1.0, 2.0], json!({ "text": hostile(), "big": i64::MAX }));
     odd.document = Some(hostile());

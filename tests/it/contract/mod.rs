@@ -10,6 +10,7 @@ mod engine;
 mod experiments;
 mod filters;
 mod follow;
+mod mirror;
 mod outbox;
 mod queue;
 mod survey;

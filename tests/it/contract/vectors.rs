@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use labtop::domain::collection::{RecordFilter, Space};
+use labtop::domain::collection::{NewCollection, RecordFilter, Space};
 use labtop::domain::document::{Distance, Document, DocumentHit, DocumentQuery};
 use labtop::domain::metadata_filter::MetadataFilter;
 use labtop::store::collections::CollectionStore;
@@ -114,7 +114,7 @@ async fn memory_answers_as_the_file_does_for_collections() {
     let mut random = ChaCha12Rng::seed_from_u64(6);
     for space in [Space::Cosine, Space::L2, Space::Ip] {
         let name = format!("in-{}", space.as_str());
-        file.create(&name, &Map::new(), space).await.unwrap();
+        file.create(&NewCollection::new(&name, &Map::new(), space)).await.unwrap();
         let records: Vec<_> = (0..400)
             .map(|number| record(&format!("r{number}"), &vector(&mut random, 7), json!({ "n": number % 10 })))
             .collect();

@@ -119,6 +119,16 @@ impl Matrices {
         }
     }
 
+    /// A collection has another name from now on. No state of the new name was ever one of the old.
+    pub fn renamed(&self, from: &str, to: &str) {
+        let mut inner = self.lock();
+        let group = |name: &str| Group::Collection(name.to_owned());
+        let count = |group: &Group| inner.written.get(group).copied().unwrap_or_default();
+        let most = count(&group(from)).max(count(&group(to)));
+        // Even, as when nobody writes.
+        inner.written.insert(group(to), most.next_multiple_of(2) + 2);
+    }
+
     /// `outside` as the lease counts it, while the file is open.
     pub fn state(&self, group: &Group, outside: u64) -> State {
         State { written: self.lock().written.get(group).copied().unwrap_or_default(), outside }
@@ -255,6 +265,20 @@ mod tests {
         assert!(matrices.find(Key::Model(3), under_way).is_none(), "while something is being written");
         matrices.written(&group);
         assert!(matrices.find(Key::Model(1), matrices.state(&group, 0)).is_none());
+    }
+
+    #[test]
+    fn a_new_name_is_a_state_of_its_own() {
+        let matrices = Arc::new(Matrices::default());
+        let [old, new] = ["old", "new"].map(|name| Group::Collection(name.to_owned()));
+        // The new name once stood for a collection that was written to as often.
+        [&old, &old, &new, &new].iter().for_each(|group| matrices.written(group));
+        assert!(keep(&matrices, 1, matrices.state(&old, 0), 10));
+        matrices.written(&old);
+        matrices.renamed("old", "new");
+        matrices.written(&old);
+        assert!(matrices.find(Key::Model(1), matrices.state(&new, 0)).is_none());
+        assert!(matrices.state(&new, 0).is_settled());
     }
 
     #[test]

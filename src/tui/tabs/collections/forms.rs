@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::collection::{Collection, Space};
+use crate::domain::collection::{Collection, NewCollection, Space};
 use crate::domain::document::Metadata;
 use crate::tui::popups::confirm::Confirm;
 use crate::tui::popups::form::{Field, Form, Problem};
@@ -32,7 +32,7 @@ pub(super) fn create() -> Form {
             "ip" => Space::Ip,
             other => return Err(Problem::new(3, format!("unknown space '{other}' (known: cosine, l2, ip)"))),
         };
-        Ok(vec![Write::CreateCollection { name: text(0).to_owned(), metadata, space }])
+        Ok(vec![Write::CreateCollection(NewCollection::new(text(0), &metadata, space))])
     })
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::collection::{RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::collection::{NewCollection, RecordHit, RecordPage, Space, StoredRecord};
 use crate::domain::document::Metadata;
 use crate::tui::context::Effect;
 use crate::tui::tabs::testing::{Desk, body, down, tumble};
@@ -271,7 +271,7 @@ fn forms_make_what_was_typed() {
     desk.act(Action::Create);
     fill(&mut desk, &["reviews", "of customers", r#"{"version": 2}"#, ""]);
     let metadata = object(json!({"version": 2, "description": "of customers"}));
-    let write = Write::CreateCollection { name: "reviews".to_owned(), metadata, space: Space::Cosine };
+    let write = Write::CreateCollection(NewCollection::new("reviews", &metadata, Space::Cosine));
     assert_eq!(desk.writes(), [write]);
     desk.act(Action::Add);
     fill(&mut desk, &["r1", "good", ""]);
