@@ -10,6 +10,7 @@ use crate::domain::batch::BatchId;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
+use crate::ops::commands::Consent;
 use crate::ops::document::Target;
 use crate::ops::experiment::RunRequest;
 use crate::ops::ingest::{self, Fields, Ingest, OnError, Source, Split};
@@ -197,8 +198,8 @@ async fn carry_out(
                 .map_err(|error| OpsError::Invalid(error.to_string()))?;
             Ok(conclusion(&batch::run(lab, &spec, watcher, stop).await?))
         }
-        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, stop).await?)),
-        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, watcher, stop).await?)),
+        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, Consent::None, watcher, stop).await?)),
+        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, Consent::None, watcher, stop).await?)),
         Job::Start(form) => {
             watcher.will_do(u64::from(form.repeat.max(1)));
             let request = RunRequest {
@@ -216,7 +217,7 @@ async fn carry_out(
         }
         Job::Rerun(id) => {
             watcher.will_do(1);
-            let run = experiment::rerun(lab, id, watcher, stop).await?;
+            let run = experiment::rerun(lab, id, Consent::None, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
         Job::Ingest(form) => {
