@@ -35,6 +35,7 @@
 //! - An answer carries the ticket of its asking; a stale one is dropped in one place, `Remote::fill`.
 //! - Writes are ordered and never cancelled behind the user's back; reads are, down to the database.
 //! - A worker claims only what it has the runner and the labels for; the attempt fences off whoever comes late.
+//! - A command out of a store runs only where this machine's settings or somebody at its keyboard allow it.
 //! - The experiment store is the truth; `experiments_performance` is derived from it.
 //! - Text from a database is data: it passes `domain::text` before it reaches a terminal.
 

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::table::Table;
+use crate::domain::text::one_line;
 use crate::domain::worker::{Kind, State, Worker};
 use crate::ops::OpsError;
 use crate::ops::batch::{self, BatchReport, Cancelled};
+use crate::ops::commands::Consent;
 use crate::ops::worker;
 
 use super::error::CliError;
@@ -43,9 +45,19 @@ pub enum Command {
     /// Cancel what is queued, and what runs, wherever it runs
     Cancel { id: BatchId },
     /// Go on where a batch broke off: run what was interrupted and what is queued
-    Resume { id: BatchId },
+    Resume {
+        id: BatchId,
+        /// Run its command, though others may have put it there
+        #[arg(long)]
+        allow_command: bool,
+    },
     /// Run the failed, cancelled and interrupted experiments again
-    Retry { id: BatchId },
+    Retry {
+        id: BatchId,
+        /// Run its command, though others may have put it there
+        #[arg(long)]
+        allow_command: bool,
+    },
 }
 
 impl Command {
@@ -83,15 +95,17 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             session.output.line(&text)?;
             Ok(0)
         }
-        Command::Resume { id } => {
+        Command::Resume { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let report = batch::resume(&session.lab, id, &printer, &session.stop).await?;
+            let consent = Consent::of(allow_command);
+            let report = batch::resume(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
-        Command::Retry { id } => {
+        Command::Retry { id, allow_command } => {
             let printer = printer(id, session).await?;
-            let report = batch::retry(&session.lab, id, &printer, &session.stop).await?;
+            let consent = Consent::of(allow_command);
+            let report = batch::retry(&session.lab, id, consent, &printer, &session.stop).await?;
             printer.finish()?;
             conclude(&report, session)
         }
@@ -133,8 +147,17 @@ fn who_runs(spec: &BatchSpec, workers: &[Worker]) -> String {
                 [] => String::new(),
                 labels => format!(" with {}", labels.join(", ")),
             };
+            if spec.process.is_some() {
+                return format!(
+                    "It waits: no worker{with} that runs commands is at work. labtop worker runs those that its settings \
+                     (worker.commands) allow"
+                );
+            }
             let flags: String = spec.labels.iter().map(|label| format!(" --label {label}")).collect();
             format!("It waits: no worker{with} is at work. labtop worker{flags} runs what is queued")
+        }
+        _ if spec.process.is_some() => {
+            "It waits for a worker whose own settings (worker.commands) allow its command".to_owned()
         }
         1 => "1 worker takes it".to_owned(),
         count => format!("{count} workers take it"),
@@ -208,10 +231,13 @@ fn show(report: &BatchReport, session: &Session) -> Outcome {
 
 fn heading(batch: &Batch) -> String {
     let counts = &batch.counts;
+    let command = BatchSpec::from_json(&batch.spec).ok().and_then(|spec| spec.process);
+    let command = command.map(|command| format!("Command: {}\n", one_line(&command.told(), 2000)));
     format!(
-        "Batch {}: {}\n{} queued, {} running, {} completed, {} failed, {} cancelled, {} interrupted\n",
+        "Batch {}: {}\n{}{} queued, {} running, {} completed, {} failed, {} cancelled, {} interrupted\n",
         batch.id,
-        crate::domain::text::one_line(&batch.name, 200),
+        one_line(&batch.name, 200),
+        command.unwrap_or_default(),
         counts.queued,
         counts.running,
         counts.completed,

@@ -114,7 +114,8 @@ impl Watcher for Printer<'_> {
             News::Progress { what, done, total } => {
                 self.output.progress(&format!("{}: {done} of {total}", one_line(&what, NAME)));
             }
-            News::Starting { .. } | News::Log { .. } => {}
+            News::Log { id, line } => self.output.note(&format!("[{id}] {}", one_line(&line, 4000))),
+            News::Starting { .. } => {}
         }
     }
 }

@@ -1,8 +1,11 @@
 //! `labtop run`: one experiment, or a few of the same kind.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::domain::experiment::{Experiment, Parameters, Status};
+use crate::domain::process::{ProcessKeys, ProcessSpec};
 use crate::ops::experiment::{self, RunRequest};
 
 use super::error::CliError;
@@ -27,9 +30,9 @@ pub struct Args {
     /// A parameter, as often as needed; numbers, true, false and JSON are taken as such
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, Value)>,
-    /// What runs it
-    #[arg(long, default_value = "simulate")]
-    runner: String,
+    /// What runs it: simulate, or process, which is meant where a command is given
+    #[arg(long)]
+    runner: Option<String>,
     /// Equal seeds give equal results; drawn when none is given
     #[arg(long)]
     seed: Option<u64>,
@@ -45,16 +48,22 @@ pub struct Args {
     /// Pause after each step, milliseconds
     #[arg(long, value_name = "MS")]
     delay_ms: Option<u64>,
+    /// What runs in the place of a simulation, behind `--`: {name} in it stands for the parameter, {model}, {dataset},
+    /// {seed} and {key} for those of the run. config/batches/README.md says how its output is read
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["steps", "delay_ms"])]
+    command: Vec<String>,
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    let parameters = unique(args.parameters)?;
     let request = RunRequest {
+        process: process(args.command, &parameters)?,
         name: args.name,
         description: args.description,
         model: args.model,
         dataset: args.dataset,
-        parameters: unique(args.parameters)?,
-        runner: Some(args.runner),
+        parameters,
+        runner: args.runner,
         seed: args.seed,
         repeat: args.repeat,
         tags: args.tags,
@@ -72,6 +81,16 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         session.output.result(&experiments, &ls::table(&experiments, &ls::usual_columns()))?;
     }
     Ok(exit_code(&experiments))
+}
+
+/// The command behind `--`, which runs where labtop was called.
+fn process(command: Vec<String>, parameters: &Parameters) -> Result<Option<Arc<ProcessSpec>>, CliError> {
+    if command.is_empty() {
+        return Ok(None);
+    }
+    let keys = ProcessKeys { command: Some(command), ..ProcessKeys::default() };
+    let names: Vec<&str> = parameters.keys().map(String::as_str).collect();
+    Ok(Some(Arc::new(keys.check(&names).map_err(CliError::Usage)?)))
 }
 
 /// 0 when all completed, 130 when one was broken off, else 1.

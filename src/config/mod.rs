@@ -19,6 +19,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::filter::{Field, FilterError};
+use crate::domain::process::Allowed;
 use crate::domain::worker::check_labels;
 
 pub use embed::{Embed, EmbedModel};
@@ -186,6 +187,8 @@ pub struct Metrics {
 pub struct Worker {
     /// What this machine has: its workers take batches that ask for it.
     pub labels: Vec<String>,
+    /// What its workers may run of the runner `process`.
+    pub commands: Vec<Allowed>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -273,6 +276,9 @@ impl Settings {
         problems.extend(self.embed.problems());
         if let Err(problem) = check_labels(&self.worker.labels) {
             problems.push(format!("`worker.labels`: {problem}"));
+        }
+        for problem in self.worker.commands.iter().filter_map(Allowed::problem) {
+            problems.push(format!("`worker.commands`: {problem}"));
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems.join("\n"))) }
     }

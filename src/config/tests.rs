@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::domain::process::Within;
 
 fn with(files: &[(&str, &str)], flags: Flags, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
@@ -232,4 +233,34 @@ fn a_setting_that_cannot_be_in_force_is_not_explained() {
     let variables = Variables::from([("LABTOP__POSTGRES__POOL_SIZE".to_owned(), "0".to_owned())]);
     let error = explain(&Flags::default(), &Places::default(), &variables).unwrap_err();
     assert!(error.to_string().contains("postgres.pool_size"), "{error}");
+}
+
+#[test]
+fn commands_are_allowed_in_three_ways() {
+    let text = "[worker]\ncommands = ['python3', ['/srv/run.sh', '*'], { command = ['./a'], cwd = '/srv' }]";
+    let commands = with(&[("user.toml", text)], Flags::default(), &[]).unwrap().worker.commands;
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let within = Within { command: words(&["./a"]), cwd: PathBuf::from("/srv") };
+    assert_eq!(
+        commands,
+        [
+            Allowed::Program("python3".to_owned()),
+            Allowed::Words(words(&["/srv/run.sh", "*"])),
+            Allowed::Within(within)
+        ]
+    );
+    let variables = [("LABTOP__WORKER__COMMANDS", "[\"sh\", [\"true\"]]")];
+    assert_eq!(with(&[], Flags::default(), &variables).unwrap().worker.commands.len(), 2);
+    assert!(with(&[], Flags::default(), &[]).unwrap().worker.commands.is_empty(), "nothing by itself");
+    for (wrong, expected) in [
+        ("['./run.sh']", "whole path"),
+        ("[['*']]", "takes no *"),
+        ("[1]", "is expected"),
+        ("[{ command = ['a'], cdw = '/' }]", "is expected"),
+        ("'python3'", "worker.commands"),
+    ] {
+        let text = format!("[worker]\ncommands = {wrong}");
+        let error = with(&[("user.toml", &text)], Flags::default(), &[]).unwrap_err().to_string();
+        assert!(error.contains("worker.commands") && error.contains(expected), "{wrong}: {error}");
+    }
 }

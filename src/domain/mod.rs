@@ -12,6 +12,7 @@ pub mod metadata_filter;
 pub mod metric;
 pub mod outbox;
 pub mod performance;
+pub mod process;
 pub mod record_filter;
 pub mod spelling;
 pub mod survey;

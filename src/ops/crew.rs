@@ -1,7 +1,7 @@
 //! The crew: several lanes of this process that take from one queue.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::commands::Commands;
 use super::delivery;
 use super::gather::Gather;
 use super::worker::Bell;
@@ -38,6 +39,7 @@ pub(super) struct Crew<'a> {
     lab: &'a Lab,
     watcher: &'a dyn Watcher,
     stop: &'a Stop,
+    commands: Arc<Commands>,
     /// Lanes that are free at the same time claim together.
     claims: Gather<(), Option<Experiment>>,
     batches: Mutex<HashMap<BatchId, Known>>,
@@ -62,15 +64,17 @@ impl<'a> Crew<'a> {
         lab: &'a Lab,
         from: Option<BatchId>,
         claimant: Claimant,
+        commands: Commands,
         watcher: &'a dyn Watcher,
         stop: &'a Stop,
     ) -> Self {
-        let queue = lab.queue.clone();
+        let (queue, commands) = (lab.queue.clone(), Arc::new(commands));
+        let judge = commands.clone();
         let claims = Gather::new(Box::new(move |lanes: Vec<()>| {
-            let (queue, claimant) = (queue.clone(), claimant.clone());
+            let (queue, claimant, judge) = (queue.clone(), claimant.clone(), judge.clone());
             async move {
                 let limit = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
-                let mut claimed = queue.claim(from, &claimant, limit).await?.into_iter();
+                let mut claimed = judge.claim(queue.as_ref(), from, &claimant, limit).await?.into_iter();
                 Ok(lanes.iter().map(|()| Ok(claimed.next())).collect())
             }
             .boxed()
@@ -79,6 +83,7 @@ impl<'a> Crew<'a> {
             lab,
             watcher,
             stop,
+            commands,
             claims,
             batches: Mutex::default(),
             ended: Mutex::default(),
@@ -165,7 +170,11 @@ impl<'a> Crew<'a> {
         let claim = || self.claims.put(());
         let worth_it = |error: &StoreError| error.is_transient() && !self.stop.is_stopped();
         let patient = claim.retry(workflow::back_off(self.lab.patience.min(PATIENCE))).when(worth_it);
-        let claimed = patient.await?;
+        let claimed = patient.await;
+        for text in self.commands.to_tell() {
+            self.watcher.saw(News::Warning { id: None, text });
+        }
+        let claimed = claimed?;
         *lock(&self.away) = false;
         let Some(experiment) = claimed else {
             return Ok(false);
@@ -177,22 +186,44 @@ impl<'a> Crew<'a> {
         };
         let pace = self.pace(id).await?;
         self.count(id, Status::Queued, Status::Running).await;
-        let finished = workflow::execute(self.lab, experiment, pace, self.watcher, self.stop).await?;
+        let finished = workflow::execute(self.lab, experiment, &pace, self.watcher, self.stop).await?;
         *lock(&self.ended) += 1;
         if finished.status == Status::Interrupted && self.stop.is_stopped() {
             lock(&self.left).push(finished.id);
         }
-        self.count(id, Status::Running, finished.status).await;
+        let status = if self.again(&finished, &pace).await? { Status::Queued } else { finished.status };
+        self.count(id, Status::Running, status).await;
         Ok(true)
+    }
+
+    /// Queues a run again that failed, as often as its command is to be tried.
+    async fn again(&self, finished: &Experiment, pace: &Pace) -> Result<bool> {
+        let Some(process) = &pace.process else { return Ok(false) };
+        let tries = i64::from(process.retries) + 1;
+        let attempt = finished.attempt;
+        if finished.status != Status::Failed || i64::from(attempt) >= tries || self.stop.is_stopped() {
+            return Ok(false);
+        }
+        let ids = [finished.id];
+        let again = || self.lab.queue.requeue(&ids);
+        let patient = again.retry(workflow::back_off(self.lab.patience)).when(StoreError::is_transient);
+        let queued = !patient.await?.is_empty();
+        if queued {
+            let text = format!("attempt {attempt} of {tries} failed: it is queued again");
+            self.watcher.saw(News::Warning { id: Some(finished.id), text });
+        }
+        Ok(queued)
     }
 
     /// What the batch says, and the settings where it is silent.
     async fn pace(&self, id: BatchId) -> Result<Pace> {
         let known = lock(&self.batches).get(&id).map(|known| pace(self.lab, &known.batch));
-        match known {
-            Some(pace) => Ok(pace),
-            None => Ok(pace(self.lab, &self.know(self.lab.queue.batch(id).await?))),
-        }
+        let pace = match known {
+            Some(pace) => pace,
+            None => pace(self.lab, &self.know(self.lab.queue.batch(id).await?)),
+        };
+        // Not what the store says by now, but what was looked at.
+        Ok(Pace { process: self.commands.of(id), ..pace })
     }
 
     pub(super) fn know(&self, batch: Batch) -> Batch {
@@ -258,6 +289,7 @@ fn pace(lab: &Lab, batch: &Batch) -> Pace {
             .and_then(|steps| u32::try_from(steps).ok())
             .unwrap_or(lab.settings.simulate.steps),
         delay_ms: said("delay_ms").unwrap_or(lab.settings.simulate.delay_ms),
+        process: None,
         alone: false,
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::commands::{self, Consent};
 use super::delivery;
 pub use super::diff::diff;
 use super::workflow::{self, Pace};
@@ -13,6 +15,8 @@ use crate::domain::batch_spec::derived_seed;
 use crate::domain::collection::{RecordPage, StoredRecord, collection_name};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Outcome, Parameters, Status};
 use crate::domain::metric::{MetricPoint, Outline};
+use crate::domain::process::{self, ProcessSpec};
+use crate::domain::text::one_line;
 use crate::runner;
 use crate::store::ErrorKind;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
@@ -24,10 +28,10 @@ pub struct RunRequest {
     pub name: Option<String>,
     pub description: String,
     pub model: String,
-    /// A name: this version simulates and reads no data set.
+    /// A name; where a command runs, whatever that command makes of it.
     pub dataset: String,
     pub parameters: Parameters,
-    /// `simulate` when none.
+    /// `process` when none and there is a command, else `simulate`.
     pub runner: Option<String>,
     /// Drawn when none, and kept with the experiment.
     pub seed: Option<u64>,
@@ -38,6 +42,8 @@ pub struct RunRequest {
     pub steps: Option<u32>,
     /// Pause after each step, milliseconds; the setting `simulate.delay_ms` when none.
     pub delay_ms: Option<u64>,
+    /// The command of the runner `process`.
+    pub process: Option<Arc<ProcessSpec>>,
 }
 
 impl Default for RunRequest {
@@ -54,6 +60,7 @@ impl Default for RunRequest {
             tags: Vec::new(),
             steps: None,
             delay_ms: None,
+            process: None,
         }
     }
 }
@@ -81,6 +88,7 @@ pub async fn run(
     let pace = Pace {
         steps: request.steps.unwrap_or(lab.settings.simulate.steps),
         delay_ms: request.delay_ms.unwrap_or(lab.settings.simulate.delay_ms),
+        process: request.process.clone(),
         alone: true,
     };
     let runs = async {
@@ -90,7 +98,7 @@ pub async fn run(
                 break;
             }
             let seed = if index == 0 { first_seed } else { derived_seed(first_seed, index) };
-            finished.push(run_one(lab, &plan, seed, pace, watcher, stop).await?);
+            finished.push(run_one(lab, &plan, seed, &pace, watcher, stop).await?);
         }
         Ok(finished)
     };
@@ -98,7 +106,13 @@ pub async fn run(
 }
 
 /// Runs a new experiment with the model, data set, parameters, seed and runner of an old one.
-pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &Stop) -> Result<Experiment> {
+pub async fn rerun(
+    lab: &Lab,
+    id: ExperimentId,
+    consent: Consent,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Result<Experiment> {
     let old = lab.experiments.get(id).await?;
     if runner::by_name(&old.runner).is_err() {
         return Err(OpsError::Invalid(format!(
@@ -107,6 +121,7 @@ pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &St
             old.runner, old.model_type
         )));
     }
+    let process = command_of(lab, &old, consent).await?;
     // Equal seeds give equal curves only over equally many steps.
     let steps: HashSet<i64> = lab.experiments.points(id).await?.iter().map(|point| point.step).collect();
     let request = RunRequest {
@@ -116,12 +131,37 @@ pub async fn rerun(lab: &Lab, id: ExperimentId, watcher: &dyn Watcher, stop: &St
         dataset: old.dataset,
         parameters: old.parameters,
         runner: Some(old.runner),
+        process,
         seed: old.seed.map(i64::cast_unsigned),
         tags: old.tags,
         steps: u32::try_from(steps.len()).ok().filter(|&steps| steps > 0 && old.status == Status::Completed),
         ..RunRequest::default()
     };
     run(lab, &request, watcher, stop).await?.pop().ok_or(OpsError::Cancelled)
+}
+
+/// What runs an old experiment of the runner `process` again; none for other runners.
+async fn command_of(lab: &Lab, old: &Experiment, consent: Consent) -> Result<Option<Arc<ProcessSpec>>> {
+    if old.runner != process::RUNNER {
+        return Ok(None);
+    }
+    let id = old.id;
+    let command = match old.batch_id {
+        Some(batch) => {
+            let how = format!("labtop rerun {id}");
+            commands::decide(lab, &lab.queue.batch(batch).await?, consent, &how)?
+        }
+        None => None,
+    };
+    command.map(Some).ok_or_else(|| {
+        let line = one_line(old.command.as_deref().unwrap_or("COMMAND"), 500);
+        OpsError::Invalid(format!(
+            "experiment {id} was of no batch that keeps its command. Start a new run with: labtop run --model {} --dataset {} \
+             -- {line}",
+            one_line(&old.model_type, 100),
+            one_line(&old.dataset, 100)
+        ))
+    })
 }
 
 /// Checks a request and turns it into the experiment to create; key and seed are still open.
@@ -134,8 +174,16 @@ fn plan(request: &RunRequest) -> Result<NewExperiment> {
         let what = if request.repeat == 0 { "repeat" } else { "steps" };
         return Err(OpsError::Invalid(format!("{what} must be at least 1")));
     }
-    let runner = request.runner.as_deref().unwrap_or("simulate");
+    let usual = if request.process.is_some() { process::RUNNER } else { "simulate" };
+    let runner = request.runner.as_deref().unwrap_or(usual);
     check_runnable(runner, dataset)?;
+    if (runner == process::RUNNER) != request.process.is_some() {
+        return Err(OpsError::Invalid(match request.process {
+            Some(_) => format!("the runner '{runner}' runs no command: leave --runner out"),
+            None => "the runner 'process' needs a command, as in labtop run --model M --dataset D -- python3 train.py"
+                .to_owned(),
+        }));
+    }
     let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     Ok(NewExperiment {
         key: Uuid::nil(),
@@ -168,6 +216,10 @@ pub(super) fn check_runnable(runner: &str, dataset: &str) -> Result<()> {
             "no data set given: name one, as in --dataset sentiment_v3".to_owned(),
         ));
     }
+    if runner == process::RUNNER {
+        // What a data set is, its command knows.
+        return Ok(());
+    }
     let path = Path::new(dataset);
     let table = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
         ["csv", "tsv", "parquet"].iter().any(|known| ending.eq_ignore_ascii_case(known))
@@ -185,15 +237,17 @@ async fn run_one(
     lab: &Lab,
     plan: &NewExperiment,
     seed: u64,
-    pace: Pace,
+    pace: &Pace,
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
     let (model, dataset) = (plan.model_type.clone(), plan.dataset.clone());
     watcher.saw(News::Starting { model, dataset });
     let place = lab.place_of_work();
+    let key = Uuid::now_v7();
     let new = NewExperiment {
-        key: Uuid::now_v7(),
+        key,
+        command: pace.process.as_ref().map(|process| commands::line(process, plan, key, seed)).transpose()?,
         seed: Some(seed.cast_signed()),
         worker: Some(place.worker.clone()),
         host: place.host.clone(),
@@ -251,7 +305,7 @@ pub async fn edit(lab: &Lab, ids: &[ExperimentId], edit: &Edit) -> Result<Vec<Ex
     Ok(edited)
 }
 
-/// Ends what runs or waits in a queue, wherever it runs: whoever runs it notices within seconds and drops it.
+/// Ends what runs or waits in a queue, wherever it runs: this process drops it at once, another notices within seconds.
 pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
     let run = lab.experiments.get(id).await?;
     if run.status.is_final() {
@@ -263,7 +317,9 @@ pub async fn cancel(lab: &Lab, id: ExperimentId) -> Result<Experiment> {
         error: None,
         finished_at: Some(workflow::now()),
     };
-    Ok(lab.experiments.finish(id, run.attempt, &outcome).await?)
+    let cancelled = lab.experiments.finish(id, run.attempt, &outcome).await?;
+    lab.hands.ring(id);
+    Ok(cancelled)
 }
 
 /// Deletes experiments with their points and performance rows; says how many there were. Their documents stay in

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::commands::Memory;
 use super::delivery::{Courier, gather_records};
 use super::embedders::Embedders;
 use super::gather::Gather;
@@ -72,6 +73,7 @@ pub struct Lab {
     pub(super) courier: Courier,
     pub(super) presence: Presence,
     pub(super) hands: Hands,
+    pub(super) memory: Memory,
     /// Where runs that go on side by side hand over what they add.
     pub(super) entries: Gather<Entry, Option<Experiment>>,
     pub(super) records: Gather<NewDelivery, ()>,
@@ -239,6 +241,7 @@ impl Lab {
             courier: Courier::default(),
             presence: Presence::of_user(),
             hands: Hands::default(),
+            memory: Memory::of_user(),
             entries,
             records,
             performance,

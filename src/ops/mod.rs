@@ -3,6 +3,7 @@
 pub mod analytics;
 pub mod batch;
 pub mod collection;
+pub mod commands;
 mod crew;
 pub mod delivery;
 pub mod demo;

@@ -14,10 +14,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::batch::{self, TRIES};
+use super::commands::Commands;
 use super::crew::Crew;
 use super::delivery;
 use super::reaper::{self, Others};
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
+use crate::domain::process;
 use crate::domain::worker::{Doing, Kind, NewWorker, State, Worker, check_labels, distinct};
 use crate::runner::RUNNERS;
 use crate::store::queue::Claimant;
@@ -47,9 +49,14 @@ pub fn introduce(lab: &Lab, offer: &Offer) -> Result<NewWorker> {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         labels,
-        runners: runners(),
+        runners: runners().into_iter().filter(|runner| runs_here(lab, runner)).collect(),
         parallel: offer.parallel.max(1),
     })
+}
+
+/// Whether anything of a runner may run here, by the settings.
+fn runs_here(lab: &Lab, runner: &str) -> bool {
+    runner != process::RUNNER || !lab.settings.worker.commands.is_empty()
 }
 
 /// Names of all runners there are.
@@ -73,8 +80,10 @@ pub async fn work(
         host: worker.host.clone(),
         runners: worker.runners.clone(),
         labels: Some(worker.labels.clone()),
+        commands: Some(Vec::new()),
     };
-    let crew = Crew::new(lab, None, claimant, watcher, stop);
+    let commands = Commands::of_worker(&lab.settings.worker);
+    let crew = Crew::new(lab, None, claimant, commands, watcher, stop);
     let bell = Bell::default();
     let work = async {
         if once {

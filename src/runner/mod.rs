@@ -1,13 +1,19 @@
 //! Runners: what turns a model, a data set and parameters into metrics.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::domain::document::Metadata;
 use crate::domain::experiment::{ExperimentId, Parameters};
+use crate::domain::process::ProcessSpec;
 
+pub mod process;
 pub mod simulate;
 
 /// What a runner is asked to do.
@@ -24,6 +30,8 @@ pub struct Job {
     pub steps: u32,
     /// Pause after each step, milliseconds.
     pub delay_ms: u64,
+    /// What the runner `process` runs.
+    pub process: Option<Arc<ProcessSpec>>,
 }
 
 /// What a runner tells while it works.
@@ -33,6 +41,22 @@ pub enum Report {
     Step { step: i64, metrics: Vec<(String, f64)> },
     /// A line of the log.
     Log(String),
+    /// Records for the run's collection.
+    Embeddings(Vec<Embedding>),
+}
+
+/// A record that a run adds to its collection.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Embedding {
+    /// Unique within the run.
+    pub id: String,
+    #[serde(default)]
+    pub document: Option<String>,
+    /// Made of the document when none.
+    #[serde(default)]
+    pub embedding: Option<Vec<f32>>,
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// Where reports go. Bounded: a runner waits for storage, never for a screen.
@@ -62,7 +86,7 @@ pub trait Runner: Send + Sync {
 }
 
 /// Every runner there is; adding one is a file and a line.
-pub static RUNNERS: &[&dyn Runner] = &[&simulate::Simulate];
+pub static RUNNERS: &[&dyn Runner] = &[&simulate::Simulate, &process::Process];
 
 /// The runner of that name, or which names are known.
 pub fn by_name(name: &str) -> Result<&'static dyn Runner, RunError> {

@@ -186,6 +186,7 @@ mod tests {
             seed,
             steps,
             delay_ms,
+            process: None,
         }
     }
 

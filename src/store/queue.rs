@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment};
@@ -34,6 +35,19 @@ pub struct Claimant {
     /// What its machine has. Batches that ask for other labels (`labels` of their specification) are passed over. None
     /// for one that was told by hand what to run: it takes whatever a batch asks for.
     pub labels: Option<Vec<String>>,
+    /// The batches whose commands it may run: of the runner `process` it takes no others. None where that was decided by
+    /// hand, and for whoever runs no commands.
+    pub commands: Option<Vec<BatchId>>,
+}
+
+/// A batch of commands with trials in the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedCommand {
+    pub batch: BatchId,
+    /// The batch file, as it is kept with the batch.
+    pub spec: Map<String, Value>,
+    /// Trials in the queue.
+    pub queued: u64,
 }
 
 /// Keeps batches; their trials are experiments with a `batch_id`.
@@ -53,6 +67,9 @@ pub trait BatchQueue: WorkerRegistry + Send + Sync + Debug {
     /// worker and host. The lowest trials of a batch first; of several batches the older first. Empty when nothing is
     /// queued that it can run. Two workers never get the same one.
     async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>>;
+
+    /// The batches that have trials of the runner `process` in the queue, oldest first, but for those named.
+    async fn queued_commands(&self, except: &[BatchId]) -> Result<Vec<QueuedCommand>>;
 
     /// Cancels what is still queued in a batch; says how many.
     async fn withdraw(&self, id: BatchId) -> Result<u64>;

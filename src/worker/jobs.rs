@@ -12,6 +12,7 @@ use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
 use crate::ops::collection::edit;
 use crate::ops::collection::export::{self, RecordExport};
+use crate::ops::commands::Consent;
 use crate::ops::document::Target;
 use crate::ops::experiment::RunRequest;
 use crate::ops::ingest::{self, Fields, Ingest, OnError, Source, Split};
@@ -209,8 +210,8 @@ async fn carry_out(
                 .map_err(|error| OpsError::Invalid(error.to_string()))?;
             Ok(conclusion(&batch::run(lab, &spec, watcher, stop).await?))
         }
-        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, watcher, stop).await?)),
-        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, watcher, stop).await?)),
+        Job::Retry(id) => Ok(conclusion(&batch::retry(lab, id, Consent::None, watcher, stop).await?)),
+        Job::Resume(id) => Ok(conclusion(&batch::resume(lab, id, Consent::None, watcher, stop).await?)),
         Job::Start(form) => {
             watcher.will_do(u64::from(form.repeat.max(1)));
             let request = RunRequest {
@@ -228,7 +229,7 @@ async fn carry_out(
         }
         Job::Rerun(id) => {
             watcher.will_do(1);
-            let run = experiment::rerun(lab, id, watcher, stop).await?;
+            let run = experiment::rerun(lab, id, Consent::None, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
         Job::Ingest(form) => {

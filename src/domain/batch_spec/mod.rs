@@ -11,6 +11,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::process::{ProcessSpec, quoted};
+
 pub use trials::{Trial, derived_seed};
 
 /// Most experiments at once, and most trials of one batch: beyond them a slip of the finger is more likely.
@@ -27,6 +29,8 @@ pub struct BatchSpec {
     pub steps: Option<u32>,
     /// Milliseconds; the settings' when none.
     pub delay_ms: Option<u64>,
+    /// The command of the runner `process`.
+    pub process: Option<ProcessSpec>,
     /// Experiments running at once.
     pub parallel: u32,
     /// The file's, or drawn when it names none; kept with the batch, so that a batch can be repeated.
@@ -100,7 +104,15 @@ impl BatchSpec {
             place: place.clone(),
             message: format!("cannot be read: {error}"),
         })?;
-        Self::parse(&text, &place)
+        let mut spec = Self::parse(&text, &place)?;
+        if let Some(process) = &mut spec.process {
+            let whole = std::path::absolute(path).map_err(|error| BatchSpecError {
+                place,
+                message: format!("where it is cannot be told: {error}"),
+            })?;
+            process.settle(whole.parent().unwrap_or(&whole));
+        }
+        Ok(spec)
     }
 
     /// One line for people: "3 trials · grid · simulate · parallel 1".
@@ -111,7 +123,12 @@ impl BatchSpec {
             [] => String::new(),
             labels => format!(" · for workers with {}", labels.join(", ")),
         };
-        format!("{trials} {plural} · {search} · {} · parallel {}{labels}", self.runner, self.parallel)
+        let command = self.process.as_ref().map(|process| format!(" · {}", quoted(&process.command)));
+        let command = command.unwrap_or_default();
+        format!(
+            "{trials} {plural} · {search} · {} · parallel {}{labels}{command}",
+            self.runner, self.parallel
+        )
     }
 
     /// The whole of it, as it is kept with the batch; [`BatchSpec::from_json`] reads it back.

@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::domain::process::{self, ProcessKeys, ProcessSpec};
 use crate::domain::worker::{check_labels, distinct};
 
 use super::{BatchSpec, BatchSpecError, MOST_PARALLEL, MOST_TRIALS, Objective, Param, Search};
 
 /// The runners that a batch may name.
-const RUNNERS: [&str; 1] = ["simulate"];
+const RUNNERS: [&str; 2] = [SIMULATE, process::RUNNER];
+
+const SIMULATE: &str = "simulate";
 
 /// The file as it is written.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +26,18 @@ struct File {
     steps: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cwd: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<Map<String, Value>>,
     #[serde(default = "one")]
     parallel: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +68,7 @@ impl Default for SearchKeys {
 }
 
 fn simulate() -> String {
-    "simulate".to_owned()
+    SIMULATE.to_owned()
 }
 
 fn one() -> u32 {
@@ -83,12 +98,19 @@ pub fn to_json(spec: &BatchSpec) -> Map<String, Value> {
         Search::Grid => SearchKeys::default(),
         Search::Random { trials } => SearchKeys { method: "random".to_owned(), trials: Some(trials) },
     };
+    let process = spec.process.as_ref().map(ProcessSpec::keys).unwrap_or_default();
     let file = File {
         name: spec.name.clone(),
         dataset: spec.dataset.clone(),
         runner: spec.runner.clone(),
         steps: spec.steps,
         delay_ms: spec.delay_ms,
+        command: process.command,
+        cwd: process.cwd,
+        timeout: process.timeout,
+        retries: process.retries,
+        env: process.env,
+        metrics: process.metrics,
         parallel: spec.parallel,
         seed: Some(spec.seed),
         repeats: spec.repeats,
@@ -104,7 +126,67 @@ pub fn to_json(spec: &BatchSpec) -> Map<String, Value> {
     }
 }
 
-fn check(file: File) -> Result<BatchSpec, String> {
+fn check(mut file: File) -> Result<BatchSpec, String> {
+    check_plain(&file)?;
+    let params = std::mem::take(&mut file.params)
+        .into_iter()
+        .map(|(name, value)| param(&name, value).map(|param| (name, param)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if !params.iter().any(|(name, _)| name == "model") {
+        return Err("`params.model` is missing: name at least one model".to_owned());
+    }
+    let search = search(&file.search, &params)?;
+    let spec = BatchSpec {
+        process: process(&mut file, &params)?,
+        name: file.name,
+        dataset: file.dataset,
+        runner: file.runner,
+        steps: file.steps,
+        delay_ms: file.delay_ms,
+        parallel: file.parallel,
+        seed: file.seed.unwrap_or_else(drawn_seed),
+        repeats: file.repeats,
+        labels: distinct(file.labels),
+        objective: file.objective,
+        search,
+        params,
+    };
+    match spec.trial_count() {
+        0 => Err("there is no trial in it".to_owned()),
+        count if count > MOST_TRIALS => {
+            Err(format!("it has {count} trials, at most {MOST_TRIALS} are allowed"))
+        }
+        _ => Ok(spec),
+    }
+}
+
+/// What belongs to the runner `process`, and to no other.
+fn process(file: &mut File, params: &[(String, Param)]) -> Result<Option<ProcessSpec>, String> {
+    let keys = ProcessKeys {
+        command: file.command.take(),
+        cwd: file.cwd.take(),
+        timeout: file.timeout.take(),
+        retries: file.retries.take(),
+        env: file.env.take(),
+        metrics: file.metrics.take(),
+    };
+    if file.runner != process::RUNNER {
+        return match keys.named() {
+            Some(key) => Err(format!("`{key}` belongs to runner = \"process\"")),
+            None => Ok(None),
+        };
+    }
+    for (key, there) in [("steps", file.steps.is_some()), ("delay_ms", file.delay_ms.is_some())] {
+        if there {
+            return Err(format!("`{key}` belongs to runner = \"simulate\""));
+        }
+    }
+    let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+    keys.check(&names).map(Some)
+}
+
+/// What can be said of a key by itself.
+fn check_plain(file: &File) -> Result<(), String> {
     for (key, value) in [("name", &file.name), ("dataset", &file.dataset)] {
         if value.trim().is_empty() {
             return Err(format!("`{key}` must not be empty"));
@@ -126,37 +208,7 @@ fn check(file: File) -> Result<BatchSpec, String> {
     if file.delay_ms.is_some_and(|delay| delay > 3_600_000) {
         return Err("`delay_ms` must be at most 3600000 (an hour)".to_owned());
     }
-    check_labels(&file.labels).map_err(|problem| format!("`labels`: {problem}"))?;
-    let params = file
-        .params
-        .into_iter()
-        .map(|(name, value)| param(&name, value).map(|param| (name, param)))
-        .collect::<Result<Vec<_>, _>>()?;
-    if !params.iter().any(|(name, _)| name == "model") {
-        return Err("`params.model` is missing: name at least one model".to_owned());
-    }
-    let search = search(&file.search, &params)?;
-    let spec = BatchSpec {
-        name: file.name,
-        dataset: file.dataset,
-        runner: file.runner,
-        steps: file.steps,
-        delay_ms: file.delay_ms,
-        parallel: file.parallel,
-        seed: file.seed.unwrap_or_else(drawn_seed),
-        repeats: file.repeats,
-        labels: distinct(file.labels),
-        objective: file.objective,
-        search,
-        params,
-    };
-    match spec.trial_count() {
-        0 => Err("there is no trial in it".to_owned()),
-        count if count > MOST_TRIALS => {
-            Err(format!("it has {count} trials, at most {MOST_TRIALS} are allowed"))
-        }
-        _ => Ok(spec),
-    }
+    check_labels(&file.labels).map_err(|problem| format!("`labels`: {problem}"))
 }
 
 /// A seed that fits the signed integers of TOML and of the databases.

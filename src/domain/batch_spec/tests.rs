@@ -47,11 +47,33 @@ fn every_shipped_file_parses_and_every_key_is_documented() {
 /// Every key there is, from a file that uses all of them.
 fn to_keys() -> BTreeSet<String> {
     let text = minimal("steps = 1\ndelay_ms = 1\nseed = 1\nsearch = { method = 'random', trials = 2 }");
-    let json = parse(&text).unwrap().to_json();
+    let mut json = parse(&text).unwrap().to_json();
+    let text = minimal(
+        "runner = 'process'\ncommand = ['a']\ncwd = '.'\ntimeout = '1s'\nretries = 1\nenv = ['A']\nmetrics = { a = '(a)' }",
+    );
+    json.extend(parse(&text).unwrap().to_json());
+    assert!(json.len() > 15, "every key there is");
     let inner = ["objective", "search"].into_iter().flat_map(|key| {
         json[key].as_object().unwrap().keys().map(move |name| format!("{key}.{name}")).collect::<Vec<_>>()
     });
     json.keys().filter(|key| !["objective", "search"].contains(&key.as_str())).cloned().chain(inner).collect()
+}
+
+#[test]
+fn a_command_belongs_to_a_file_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.toml");
+    let read = |cwd: &str| {
+        let text = minimal(&format!("runner = 'process'\ncommand = ['a', '{{model}}']\n{cwd}"));
+        std::fs::write(&path, text).unwrap();
+        BatchSpec::read(&path).unwrap().process.unwrap().cwd.unwrap()
+    };
+    assert_eq!(read(""), folder.path());
+    assert_eq!(read("cwd = '../x/./y'"), folder.path().parent().unwrap().join("x/y"));
+    assert_eq!(read("cwd = '/srv'"), std::path::Path::new("/srv"));
+    let spec = BatchSpec::read(&path).unwrap();
+    assert_eq!(BatchSpec::from_json(&spec.to_json()).unwrap(), spec);
+    assert_eq!(spec.summary(), "2 trials · grid · process · parallel 1 · a {model}");
 }
 
 #[test]

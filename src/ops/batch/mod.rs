@@ -5,10 +5,12 @@ mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::commands::{self, Commands, Consent};
 use super::crew::Crew;
 use super::experiment::{self, check_runnable};
 use super::place::Place;
@@ -17,6 +19,7 @@ use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::batch_spec::{BatchSpec, Trial};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::filter::{Comparison, Field, Filter, Literal, Operand};
+use crate::domain::process::ProcessSpec;
 use crate::domain::spelling;
 use crate::store::ErrorKind;
 use crate::store::experiments::ExperimentQuery;
@@ -52,23 +55,32 @@ pub struct BatchFile {
 pub async fn run(lab: &Lab, spec: &BatchSpec, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
     let batch = create(lab, spec).await?;
     watcher.saw(News::Batch(batch.clone()));
-    drain(lab, batch.id, watcher, stop).await
+    // As the file has it: what stands in the store may have been changed by others.
+    let command = spec.process.clone().map(Arc::new);
+    drain(lab, batch, command, watcher, stop).await
 }
 
 /// Claims and runs what is queued in a batch, as many at once as the batch says, whatever labels it asks for. What dies
 /// meanwhile in the hands of a worker that helps is run again here. When it is stopped, what runs becomes `cancelled` or
 /// `interrupted`, and what is queued stays queued: [`cancel`] withdraws it.
-pub async fn drain(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
-    let batch = lab.queue.batch(id).await?;
-    let parallel = batch.parallel;
+async fn drain(
+    lab: &Lab,
+    batch: Batch,
+    command: Option<Arc<ProcessSpec>>,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Result<BatchReport> {
+    let (id, parallel) = (batch.id, batch.parallel);
     let place = lab.place_of_work();
     let claimant = Claimant {
         worker: place.worker.clone(),
         host: place.host.clone(),
         runners: worker::runners(),
         labels: None,
+        commands: None,
     };
-    let crew = Crew::new(lab, Some(id), claimant, watcher, stop);
+    let commands = Commands::decided(id, command);
+    let crew = Crew::new(lab, Some(id), claimant, commands, watcher, stop);
     crew.know(batch);
     loop {
         crew.work(parallel).await?;
@@ -173,7 +185,15 @@ pub async fn cancel(lab: &Lab, id: BatchId) -> Result<Cancelled> {
 }
 
 /// Puts failed, cancelled and interrupted trials back into the queue and runs what is queued.
-pub async fn retry(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
+pub async fn retry(
+    lab: &Lab,
+    id: BatchId,
+    consent: Consent,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Result<BatchReport> {
+    let batch = lab.queue.batch(id).await?;
+    let command = commands::decide(lab, &batch, consent, &format!("labtop batch retry {id}"))?;
     reaper::reap(lab).await?;
     let again = experiments_of(lab, id).await?;
     let again: Vec<_> = again
@@ -182,16 +202,23 @@ pub async fn retry(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -
         .map(|experiment| experiment.id)
         .collect();
     lab.queue.requeue(&again).await?;
-    drain(lab, id, watcher, stop).await
+    drain(lab, batch, command, watcher, stop).await
 }
 
 /// Goes on where a batch broke off: puts interrupted trials back into the queue and runs what is queued. What failed or
 /// was cancelled stays as it is.
-pub async fn resume(lab: &Lab, id: BatchId, watcher: &dyn Watcher, stop: &Stop) -> Result<BatchReport> {
-    lab.queue.batch(id).await?;
+pub async fn resume(
+    lab: &Lab,
+    id: BatchId,
+    consent: Consent,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Result<BatchReport> {
+    let batch = lab.queue.batch(id).await?;
+    let command = commands::decide(lab, &batch, consent, &format!("labtop batch resume {id}"))?;
     reaper::reap(lab).await?;
     lab.queue.take_up(Some(id), i32::MAX).await?;
-    drain(lab, id, watcher, stop).await
+    drain(lab, batch, command, watcher, stop).await
 }
 
 /// Puts trials that this process left back into the queue, for whoever comes next; says how many.
@@ -215,15 +242,23 @@ pub async fn create(lab: &Lab, spec: &BatchSpec) -> Result<Batch> {
         spec: spec.to_json(),
         parallel: spec.parallel,
     };
-    let trials: Vec<NewExperiment> =
-        spec.trials().into_iter().map(|trial| queued(spec, trial, lab.place())).collect();
-    Ok(lab.queue.create_batch(&new, &trials).await?)
+    let trials = spec
+        .trials()
+        .into_iter()
+        .map(|trial| queued(spec, trial, lab.place()))
+        .collect::<Result<Vec<_>>>()?;
+    let batch = lab.queue.create_batch(&new, &trials).await?;
+    if let Some(command) = &spec.process {
+        lab.memory.keep(&batch, command);
+    }
+    Ok(batch)
 }
 
-fn queued(spec: &BatchSpec, trial: Trial, place: &Place) -> NewExperiment {
+fn queued(spec: &BatchSpec, trial: Trial, place: &Place) -> Result<NewExperiment> {
     let Trial { index, model, parameters, seed } = trial;
-    NewExperiment {
-        key: Uuid::now_v7(),
+    let key = Uuid::now_v7();
+    let mut new = NewExperiment {
+        key,
         name: format!("{} #{index}", spec.name),
         model_type: model,
         dataset: spec.dataset.clone(),
@@ -240,7 +275,11 @@ fn queued(spec: &BatchSpec, trial: Trial, place: &Place) -> NewExperiment {
         git_commit: place.git_commit.clone(),
         tags: Vec::new(),
         created_at: None,
+    };
+    if let Some(process) = &spec.process {
+        new.command = Some(commands::line(process, &new, key, seed)?);
     }
+    Ok(new)
 }
 
 /// The batch files (`*.toml`) of a folder, by file name; none when there is no such folder. Reads files: not for the

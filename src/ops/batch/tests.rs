@@ -114,7 +114,8 @@ async fn an_interrupted_batch_keeps_its_queue_and_goes_on_later() {
         .store
         .change(1, |experiment| experiment.parameters.insert("delay".to_owned(), 0.into()).map_or((), drop));
     let fresh = Stop::default();
-    let report = drain(&bench.lab, 1, &witness, &fresh).await.unwrap();
+    let batch = bench.lab.queue.batch(1).await.unwrap();
+    let report = drain(&bench.lab, batch, None, &witness, &fresh).await.unwrap();
     assert_eq!(report.batch.counts.cancelled, 6, "nothing is left to claim");
 }
 
@@ -141,7 +142,7 @@ async fn what_a_dead_process_claimed_late_is_taken_up_again() {
     let spec = spec("parallel = 1");
     let bench = Bench::embedded();
     create(&bench.lab, &spec).await.unwrap();
-    let report = resume(&bench.lab, 1, &LateClaim(&bench), &Stop::default()).await.unwrap();
+    let report = resume(&bench.lab, 1, Consent::None, &LateClaim(&bench), &Stop::default()).await.unwrap();
     assert_eq!(report.batch.counts.completed, 6);
     assert_eq!(report.experiments[5].attempt, 2);
 
@@ -176,14 +177,14 @@ async fn a_retry_runs_what_failed_and_leaves_what_completed() {
     let before = bench.store.experiments();
     bench.store.change(2, |experiment| experiment.status = Status::Failed);
     bench.store.change(5, |experiment| experiment.status = Status::Interrupted);
-    let report = retry(&bench.lab, 1, &Nobody, &token).await.unwrap();
+    let report = retry(&bench.lab, 1, Consent::None, &Nobody, &token).await.unwrap();
     assert_eq!(report.batch.counts.completed, 6);
     for (old, new) in before.iter().zip(&report.experiments) {
         let again = [2, 5].contains(&old.id);
         assert_eq!(new.attempt, if again { 2 } else { 1 });
         assert_eq!(new.results, old.results, "the seed is the trial's");
     }
-    let idle = retry(&bench.lab, 1, &Nobody, &token).await.unwrap();
+    let idle = retry(&bench.lab, 1, Consent::None, &Nobody, &token).await.unwrap();
     assert_eq!(idle.experiments, report.experiments);
 }
 

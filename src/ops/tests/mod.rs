@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 pub(super) use self::collections::FakeCollections;
 pub(super) use self::documents::FakeDocuments;
 pub(super) use self::store::FakeStore;
+use super::commands::Memory;
 use super::lab::Parts;
 use super::{Lab, News, Watcher};
 use crate::config::{Flags, Places, Settings, load};
@@ -77,6 +78,7 @@ impl Bench {
             schemas: Vec::new(),
         });
         lab.patience = Duration::from_millis(300);
+        lab.memory = Memory::at(folder.path().join("commands"));
         lab.follow = (!keeps_performance).then(|| store.clone() as Arc<dyn Follow>);
         Bench { lab, store, documents, collections, folder }
     }

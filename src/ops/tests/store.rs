@@ -19,7 +19,7 @@ use crate::domain::window::{Key, Window};
 use crate::domain::worker::{Doing, Entered};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::follow::{Changed, Follow};
-use crate::store::queue::{BatchQueue, Claimant, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -382,6 +382,10 @@ impl BatchQueue for FakeStore {
             .filter(|run| run.batch_id.is_some() && (from.is_none() || run.batch_id == from))
             .filter(|run| run.status == Status::Queued && claimant.runners.contains(&run.runner))
             .filter(|run| run.batch_id.is_some_and(allowed))
+            .filter(|run| {
+                let among = |batches: &Vec<BatchId>| run.batch_id.is_some_and(|id| batches.contains(&id));
+                run.runner != "process" || claimant.commands.as_ref().is_none_or(among)
+            })
             .collect();
         queued.sort_by_key(|run| (run.batch_id, run.trial, run.id));
         if self.claim_answer_is_lost.check(Backend::Postgres, "claiming").is_err() {
@@ -400,6 +404,21 @@ impl BatchQueue for FakeStore {
                 experiment.clone()
             })
             .collect())
+    }
+
+    async fn queued_commands(&self, except: &[BatchId]) -> Result<Vec<QueuedCommand>> {
+        let tables = self.tables.lock().unwrap();
+        let mut found = Vec::new();
+        for (&batch, stored) in tables.batches.iter().filter(|(id, _)| !except.contains(id)) {
+            let waits = |run: &&Experiment| {
+                run.batch_id == Some(batch) && run.runner == "process" && run.status == Status::Queued
+            };
+            match tables.experiments.values().filter(waits).count() as u64 {
+                0 => {}
+                queued => found.push(QueuedCommand { batch, spec: stored.spec.clone(), queued }),
+            }
+        }
+        Ok(found)
     }
 
     async fn withdraw(&self, id: BatchId) -> Result<u64> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{Experiment, ExperimentId, Status};
+use crate::ops::commands::Consent;
 use crate::ops::lab::LONG_PATIENCE;
 use crate::ops::news::Nobody;
 use crate::ops::tests::{Bench, FOREVER, Witness};
@@ -141,7 +142,7 @@ async fn what_takes_its_process_down_is_not_tried_for_ever() {
     while_it_works(&bench, 1, &witness, until(|| with(Status::Interrupted, &bench) == 1)).await;
     assert_eq!(bench.store.experiments()[5].attempt, TRIES);
     assert!(witness.warnings()[0].contains("batch resume 1"), "{:?}", witness.warnings());
-    let report = batch::resume(&bench.lab, 1, &Nobody, &Stop::default()).await.unwrap();
+    let report = batch::resume(&bench.lab, 1, Consent::None, &Nobody, &Stop::default()).await.unwrap();
     assert_eq!((report.batch.counts.completed, report.experiments[5].attempt), (6, TRIES + 1));
 }
 

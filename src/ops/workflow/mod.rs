@@ -6,6 +6,7 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -18,12 +19,14 @@ use self::course::Course;
 pub(super) use self::papers::ids as document_ids;
 use self::recorder::{Overtaken, Recorder};
 use super::delivery::{self, Arrival, Expected};
+use super::hands::Held;
 use super::reaper::BEAT;
 use super::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Outcome, Status};
 use crate::domain::metric::MetricPoint;
 use crate::domain::performance::PerformanceRow;
+use crate::domain::process::ProcessSpec;
 use crate::runner::{self, Job, RunError};
 use crate::store::experiments::Entry;
 use crate::store::outbox::NewDelivery;
@@ -36,13 +39,15 @@ const REPORTS: usize = 256;
 /// How long the end of a run is tried to be stored once everything is told to end.
 const LEAVING: Duration = Duration::from_secs(30);
 
-/// How a simulated run is paced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a run is run, beside what its experiment says.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pace {
-    /// Points on the learning curve.
+    /// Points on the learning curve of a simulated run.
     pub steps: u32,
     /// Pause after each of them, milliseconds.
     pub delay_ms: u64,
+    /// The command of the runner `process`: one that somebody decided may run here.
+    pub process: Option<Arc<ProcessSpec>>,
     /// No other run waits for its turn: the documents may arrive before the end is told.
     pub alone: bool,
 }
@@ -54,13 +59,13 @@ pub(crate) struct Pace {
 pub(crate) async fn execute(
     lab: &Lab,
     experiment: Experiment,
-    pace: Pace,
+    pace: &Pace,
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<Experiment> {
-    let _held = lab.hands.hold(experiment.id);
+    let held = lab.hands.hold(experiment.id);
     watcher.saw(News::Created(Box::new(experiment.clone())));
-    let finished = match run(lab, &experiment, pace, watcher, stop).await {
+    let finished = match run(lab, &experiment, &held, pace, watcher, stop).await {
         Ran::Overtaken => overtaken(lab, &experiment, watcher).await?,
         Ran::Ended(end) => tokio::select! {
             finished = conclude(lab, &experiment, end, pace, watcher) => finished?,
@@ -83,7 +88,7 @@ async fn conclude(
     lab: &Lab,
     experiment: &Experiment,
     end: End,
-    pace: Pace,
+    pace: &Pace,
     watcher: &dyn Watcher,
 ) -> Result<Experiment> {
     let finished = preview(experiment, &end.outcome);
@@ -134,7 +139,14 @@ struct End {
     heard: Instant,
 }
 
-async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watcher, stop: &Stop) -> Ran {
+async fn run(
+    lab: &Lab,
+    experiment: &Experiment,
+    held: &Held<'_>,
+    pace: &Pace,
+    watcher: &dyn Watcher,
+    stop: &Stop,
+) -> Ran {
     let runner = match runner::by_name(&experiment.runner) {
         Ok(runner) => runner,
         Err(unknown) => {
@@ -157,7 +169,7 @@ async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watch
         async move { runner.run(&job, &sink, &cancel).await }
     });
     let mut recorder = Recorder::new(lab, experiment, watcher);
-    if let Err(Overtaken) = recorder.record(reports, stop).await {
+    if let Err(Overtaken) = recorder.record(reports, held, stop).await {
         cancel.cancel();
         // What the runner says now is of no use: its attempt is over.
         drop(task.await);
@@ -170,7 +182,7 @@ async fn run(lab: &Lab, experiment: &Experiment, pace: Pace, watcher: &dyn Watch
     Ran::Ended(recorder.into_end(outcome(ended, stop)))
 }
 
-fn job(experiment: &Experiment, pace: Pace) -> Job {
+fn job(experiment: &Experiment, pace: &Pace) -> Job {
     Job {
         experiment_id: experiment.id,
         key: experiment.key,
@@ -180,6 +192,7 @@ fn job(experiment: &Experiment, pace: Pace) -> Job {
         seed: experiment.seed.map_or(0, i64::cast_unsigned),
         steps: pace.steps,
         delay_ms: pace.delay_ms,
+        process: pace.process.clone(),
     }
 }
 

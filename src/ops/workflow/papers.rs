@@ -7,6 +7,7 @@ use crate::domain::collection::{KIND, RUN, Record, run_document};
 use crate::domain::document::Metadata;
 use crate::domain::experiment::Experiment;
 use crate::embed::{EmbedError, Embedder};
+use crate::runner::Embedding;
 
 /// What they are, in the order in which they are stored.
 pub(crate) const KINDS: [&str; 5] = ["configuration", "parameters", "course", "result", "note"];
@@ -33,6 +34,29 @@ pub(super) async fn records(
             metadata: metadata(experiment, kind),
         })
         .collect())
+}
+
+/// Records that the run made itself. Their ids are those of the run and their own, so that runs do not overwrite each
+/// other's; what has no vector is embedded as the documents are.
+pub(super) async fn own_records(
+    embedder: &dyn Embedder,
+    experiment: &Experiment,
+    embeddings: Vec<Embedding>,
+) -> Result<Vec<Record>, EmbedError> {
+    let bare = embeddings.iter().filter(|own| own.embedding.is_none());
+    let texts: Vec<String> = bare.map(|own| own.document.clone().unwrap_or_default()).collect();
+    let mut vectors = if texts.is_empty() { Vec::new() } else { embedder.embed(&texts).await? }.into_iter();
+    let records = embeddings.into_iter().map(|own| {
+        let mut metadata = metadata(experiment, "record");
+        metadata.extend(own.metadata);
+        Record {
+            id: format!("{}/record/{}", experiment.key, own.id),
+            document: own.document,
+            embedding: own.embedding.or_else(|| vectors.next()).unwrap_or_default(),
+            metadata,
+        }
+    });
+    Ok(records.collect())
 }
 
 fn metadata(experiment: &Experiment, kind: &str) -> Metadata {

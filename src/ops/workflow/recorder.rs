@@ -6,15 +6,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-use super::End;
 use super::course::Course;
+use super::{End, papers};
+use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Outcome};
 use crate::domain::metric::MetricPoint;
+use crate::domain::text::first_characters;
+use crate::ops::delivery::{self, Arrival};
+use crate::ops::hands::Held;
 use crate::ops::reaper::BEAT;
 use crate::ops::{Lab, News, Stop, Watcher};
-use crate::runner::Report;
+use crate::runner::{Embedding, Report};
 use crate::store::ErrorKind;
 use crate::store::experiments::Entry;
+use crate::store::outbox::NewDelivery;
 
 /// Points that are stored in one go.
 const BATCH: usize = 256;
@@ -70,6 +75,7 @@ impl<'a> Recorder<'a> {
     pub(super) async fn record(
         &mut self,
         mut reports: mpsc::Receiver<Report>,
+        held: &Held<'_>,
         stop: &Stop,
     ) -> Result<(), Overtaken> {
         let mut cancelled = false;
@@ -84,8 +90,12 @@ impl<'a> Recorder<'a> {
                         self.watcher.saw(News::Log { id: self.experiment.id, line });
                     }
                     Some(Report::Step { step, metrics }) => self.take(step, metrics).await?,
+                    Some(Report::Embeddings(embeddings)) => self.add(embeddings).await,
                 },
                 () = sleep_until(self.due), if !self.waiting.is_empty() => self.store().await?,
+                () = held.rung() => if self::beat(self.lab, self.experiment).await? {
+                    self.heard = Instant::now();
+                },
                 _ = beat.tick() => if self::beat(self.lab, self.experiment).await? {
                     self.heard = Instant::now();
                 },
@@ -93,6 +103,47 @@ impl<'a> Recorder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Records of the run's own, beside its documents: not lost is what the log says of them.
+    async fn add(&self, embeddings: Vec<Embedding>) {
+        let id = self.experiment.id;
+        // The first vectors of a collection decide on all: the run's documents must find room beside these.
+        let wanted = self.lab.embedder.dimension().unwrap_or(crate::embed::BuiltIn::DIMENSION);
+        let (embeddings, odd): (Vec<_>, Vec<_>) = embeddings
+            .into_iter()
+            .partition(|own| own.embedding.as_ref().is_none_or(|vector| vector.len() == wanted));
+        if let Some(first) = odd.first() {
+            let (name, size) =
+                (first_characters(&first.id, 100), first.embedding.as_ref().map_or(0, Vec::len));
+            let line = format!(
+                "{} embeddings were left out: '{name}' has {size} dimensions, the run's documents have {wanted}",
+                odd.len()
+            );
+            self.watcher.saw(News::Log { id, line });
+        }
+        if embeddings.is_empty() {
+            return;
+        }
+        let count = embeddings.len();
+        let collection = collection_name(&self.experiment.model_type, &self.experiment.dataset);
+        let told = match papers::own_records(self.lab.embedder.as_ref(), self.experiment, embeddings).await {
+            Ok(records) => {
+                // Not in the run's name: what waits for its documents would take these for them.
+                let delivery = NewDelivery { collection: collection.clone(), records, experiment: None };
+                delivery::send(self.lab, delivery).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let line = match told {
+            Ok(Arrival::Stored) => format!("{count} embeddings added to {collection}"),
+            Ok(Arrival::Postponed(why)) => format!("{count} embeddings wait for {collection}: {why}"),
+            Ok(Arrival::Refused(error)) => {
+                format!("{count} embeddings were not added to {collection}: {error}")
+            }
+            Err(error) => format!("{count} embeddings were not added to {collection}: {error}"),
+        };
+        self.watcher.saw(News::Log { id, line });
     }
 
     async fn take(&mut self, step: i64, metrics: Vec<(String, f64)>) -> Result<(), Overtaken> {

@@ -4,7 +4,8 @@ use crate::ops::Stop;
 use serde_json::json;
 
 use crate::domain::experiment::{Experiment, Status};
-use crate::ops::experiment::{RunRequest, detail, documents_of, rerun, run};
+use crate::ops::commands::Consent;
+use crate::ops::experiment::{RunRequest, cancel, detail, documents_of, rerun, run};
 use crate::ops::tests::{Bench, FOREVER, Witness};
 use crate::ops::{News, OpsError, Watcher, analytics, delivery};
 use crate::store::ErrorKind;
@@ -91,7 +92,7 @@ async fn equal_seeds_give_equal_results_and_repeats_differ() {
     assert_ne!(runs[0].results, runs[1].results);
     assert_ne!(runs[0].seed, runs[1].seed);
 
-    let again = rerun(&bench.lab, runs[1].id, &witness, &cancel).await.unwrap();
+    let again = rerun(&bench.lab, runs[1].id, Consent::None, &witness, &cancel).await.unwrap();
     assert_ne!(again.id, runs[1].id);
     assert_eq!(again.results, runs[1].results);
     let points = |id| detail(&bench.lab, id);
@@ -281,9 +282,9 @@ async fn what_labtop_did_not_run_is_not_run_again() {
     let (bench, witness) = (Bench::embedded(), Witness::default());
     run_one(&bench, &witness).await;
     bench.store.change(1, |experiment| experiment.runner = "published".to_owned());
-    let error = rerun(&bench.lab, 1, &witness, &Stop::default()).await.unwrap_err();
+    let error = rerun(&bench.lab, 1, Consent::None, &witness, &Stop::default()).await.unwrap_err();
     assert!(error.to_string().contains("labtop did not run it"), "{error}");
-    let error = rerun(&bench.lab, 99, &witness, &Stop::default()).await.unwrap_err();
+    let error = rerun(&bench.lab, 99, Consent::None, &witness, &Stop::default()).await.unwrap_err();
     assert!(matches!(error, OpsError::Store(error) if error.kind == ErrorKind::NotFound));
 }
 
@@ -376,6 +377,23 @@ async fn what_ends_late_while_another_attempt_runs_leaves_no_performance() {
     assert_eq!((stored.attempt, stored.status), (2, Status::Running));
     assert_eq!(stored.results, serde_json::Map::new());
     assert_eq!(bench.lab.analytics.models(true).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_this_process_cancels_in_the_store_ends_at_once() {
+    let (bench, witness) = (Bench::embedded(), Witness::default());
+    let slow = RunRequest { steps: Some(2), delay_ms: Some(3_600_000), ..request() };
+    let stop = Stop::default();
+    let cancelling = async {
+        witness.until(1, |news| kind(news) == "points").await;
+        let begun = tokio::time::Instant::now();
+        cancel(&bench.lab, 1).await.unwrap();
+        begun
+    };
+    let (runs, begun) = tokio::join!(run(&bench.lab, &slow, &witness, &stop), cancelling);
+    assert_eq!(runs.unwrap()[0].status, Status::Cancelled);
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(1), "long before the next heartbeat: {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use crate::domain::batch::{Batch, BatchId, Counts, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
+use crate::domain::process::RUNNER;
 use crate::domain::worker::Doing;
-use crate::store::queue::{BatchQueue, Claimant, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
 use super::engine::Engine;
@@ -62,6 +63,14 @@ impl BatchQueue for Queue {
             .write_plain("claiming from the queue", move |connection| {
                 claim(connection, from, &claimant, limit)
             })
+            .await
+    }
+
+    async fn queued_commands(&self, except: &[BatchId]) -> Result<Vec<QueuedCommand>> {
+        // NOT IN of an empty list is true of none.
+        let except = list_of(if except.is_empty() { &[0] } else { except });
+        self.engine
+            .read("looking for queued commands", move |connection| queued_commands(connection, &except))
             .await
     }
 
@@ -218,10 +227,14 @@ fn claim(
         }
         None => "",
     };
+    let commands = claimant.commands.as_deref().map_or_else(String::new, |batches| {
+        format!("AND (runner <> '{RUNNER}' OR batch_id IN ({}))", list_of(batches))
+    });
     // Two steps: as a subquery of the update this takes twice as long.
     let sql = format!(
         "SELECT id FROM ml_schema.experiments WHERE {which} AND status = 'queued'
-         AND list_contains(from_json(?, '[\"VARCHAR\"]'), runner) {labels} ORDER BY batch_id, trial, id LIMIT {limit}"
+         AND list_contains(from_json(?, '[\"VARCHAR\"]'), runner) {labels} {commands}
+         ORDER BY batch_id, trial, id LIMIT {limit}"
     );
     let mut statement = connection.prepare(&sql)?;
     let ids = statement
@@ -242,6 +255,20 @@ fn claim(
     let mut claimed = claimed.collect::<duckdb::Result<Vec<_>>>()?;
     claimed.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
     Ok(claimed)
+}
+
+fn queued_commands(connection: &Connection, except: &str) -> duckdb::Result<Vec<QueuedCommand>> {
+    let mut statement = connection.prepare(&format!(
+        "SELECT b.id, b.spec::VARCHAR, e.queued FROM ml_schema.batches b JOIN
+         (SELECT batch_id, count(*) AS queued FROM ml_schema.experiments
+          WHERE status = 'queued' AND runner = '{RUNNER}' AND batch_id NOT IN ({except}) GROUP BY batch_id) e
+         ON e.batch_id = b.id ORDER BY b.id"
+    ))?;
+    let rows = statement.query_map([], |row| {
+        let queued: i64 = row.get(2)?;
+        Ok(QueuedCommand { batch: row.get(0)?, spec: row::object(row, 1)?, queued: queued.unsigned_abs() })
+    })?;
+    rows.collect()
 }
 
 fn under_way(connection: &Connection) -> duckdb::Result<Vec<UnderWay>> {

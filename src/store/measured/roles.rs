@@ -23,7 +23,7 @@ use crate::store::collections::CollectionStore;
 use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
 use crate::store::outbox::{Claims, Delivery, NewDelivery, Outbox};
-use crate::store::queue::{BatchQueue, Claimant, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::survey::{CurveOf, ExperimentSurvey, GroupQuery};
 use crate::store::workers::WorkerRegistry;
 use crate::store::{Health, Result};
@@ -76,6 +76,7 @@ measured!(BatchQueue of dyn BatchQueue {
     async fn batch(&self, id: BatchId) -> Result<Batch>;
     async fn batches(&self, limit: u64) -> Result<Vec<Batch>>;
     async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>>;
+    async fn queued_commands(&self, except: &[BatchId]) -> Result<Vec<QueuedCommand>>;
     async fn withdraw(&self, id: BatchId) -> Result<u64>;
     async fn requeue(&self, ids: &[ExperimentId]) -> Result<Vec<ExperimentId>>;
     async fn take_up(&self, of: Option<BatchId>, tries: i32) -> Result<Vec<ExperimentId>>;

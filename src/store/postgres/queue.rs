@@ -8,8 +8,9 @@ use tokio_postgres::types::ToSql;
 
 use crate::domain::batch::{Batch, BatchId, NewBatch};
 use crate::domain::experiment::{Experiment, ExperimentId, NewExperiment, Status};
+use crate::domain::process::RUNNER;
 use crate::domain::worker::Doing;
-use crate::store::queue::{BatchQueue, Claimant, UnderWay};
+use crate::store::queue::{BatchQueue, Claimant, QueuedCommand, UnderWay};
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::rows::{CREATED, EXPERIMENT, values};
@@ -49,7 +50,7 @@ impl BatchQueue for Pg {
     async fn claim(&self, from: Option<BatchId>, claimant: &Claimant, limit: u32) -> Result<Vec<Experiment>> {
         let doing = "claiming from the queue";
         let client = self.writer(Part::Experiments, doing).await?;
-        let sql = claim(from.is_some(), claimant.labels.is_some());
+        let sql = claim(from.is_some(), claimant.labels.is_some(), claimant.commands.is_some());
         let (worker, host) = (json::text(&claimant.worker), json::optional(claimant.host.as_deref()));
         let (runners, limit) = (json::texts(&claimant.runners), i64::from(limit));
         let labels = claimant.labels.as_deref().map(json::texts);
@@ -60,12 +61,35 @@ impl BatchQueue for Pg {
         if let Some(labels) = &labels {
             parameters.push(labels);
         }
+        if let Some(commands) = &claimant.commands {
+            parameters.push(commands);
+        }
         let claiming = async { client.query(&client.prepare_cached(&sql).await?, &parameters).await };
         let rows = self.within(doing, claiming).await?;
         let mut claimed: Vec<Experiment> =
             rows.iter().map(|row| self.experiment(doing, row)).collect::<Result<_>>()?;
         claimed.sort_by_key(|run| (run.batch_id, run.trial, run.id));
         Ok(claimed)
+    }
+
+    async fn queued_commands(&self, except: &[BatchId]) -> Result<Vec<QueuedCommand>> {
+        let doing = "looking for queued commands";
+        let mut reader = self.reader(Part::Experiments, doing).await?;
+        let sql = "SELECT b.id, b.spec, e.queued FROM ml_schema.batches b JOIN \
+                   (SELECT batch_id, count(*) AS queued FROM ml_schema.experiments WHERE status = 'queued' \
+                    AND batch_id IS NOT NULL AND runner = $1 AND batch_id <> ALL ($2) GROUP BY batch_id) e \
+                   ON e.batch_id = b.id ORDER BY b.id";
+        let rows = reader.rows(doing, sql, &[&RUNNER, &except]).await?;
+        let read = |row| {
+            let queued: i64 = self.value(doing, row, 2)?;
+            let batch = self.value(doing, row, 0)?;
+            Ok(QueuedCommand {
+                batch,
+                spec: json::as_object(self.value(doing, row, 1)?),
+                queued: queued.unsigned_abs(),
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     async fn withdraw(&self, id: BatchId) -> Result<u64> {
@@ -166,8 +190,14 @@ impl BatchQueue for Pg {
 
 /// Takes from one batch or from all; a row that another worker is claiming is passed over, not waited for. As a table
 /// that is made once: a subquery may be carried out more than once, and then it takes more than it should.
-fn claim(from_one: bool, by_labels: bool) -> String {
+fn claim(from_one: bool, by_labels: bool, by_commands: bool) -> String {
     let (which, next) = if from_one { ("e.batch_id = $5", 6) } else { ("e.batch_id IS NOT NULL", 5) };
+    let commands = if by_commands {
+        let last = next + i32::from(by_labels);
+        format!("AND (e.runner <> '{RUNNER}' OR e.batch_id = ANY (${last}))")
+    } else {
+        String::new()
+    };
     let labels = if by_labels {
         format!(
             "AND EXISTS (SELECT FROM ml_schema.batches b WHERE b.id = e.batch_id \
@@ -178,7 +208,7 @@ fn claim(from_one: bool, by_labels: bool) -> String {
     };
     format!(
         "WITH taken AS MATERIALIZED (SELECT e.id AS taken_id FROM ml_schema.experiments e \
-             WHERE {which} AND e.status = 'queued' AND e.runner = ANY ($3) {labels} \
+             WHERE {which} AND e.status = 'queued' AND e.runner = ANY ($3) {labels} {commands} \
              ORDER BY e.batch_id, e.trial, e.id LIMIT $4 FOR UPDATE OF e SKIP LOCKED) \
          UPDATE ml_schema.experiments SET status = 'running', worker = $1, host = $2, started_at = now(), \
              heartbeat_at = now() FROM taken WHERE id = taken_id RETURNING {EXPERIMENT}"

@@ -107,7 +107,13 @@ fn experiment(name: &str, status: Status) -> NewExperiment {
 }
 
 fn claimant() -> Claimant {
-    Claimant { worker: "w".to_owned(), host: None, runners: vec!["simulate".to_owned()], labels: None }
+    Claimant {
+        worker: "w".to_owned(),
+        host: None,
+        runners: vec!["simulate".to_owned()],
+        labels: None,
+        commands: None,
+    }
 }
 
 fn outcome(results: serde_json::Value) -> Outcome {

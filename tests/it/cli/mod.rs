@@ -5,6 +5,7 @@ pub mod copy;
 mod demo;
 mod errors;
 mod ingest;
+mod process;
 mod read_only;
 mod run;
 mod search;

@@ -10,7 +10,7 @@ use labtop::domain::filter::Field;
 use labtop::domain::worker::NewWorker;
 use labtop::store::ErrorKind;
 use labtop::store::experiments::{ExperimentQuery, Sort};
-use labtop::store::queue::{Claimant, UnderWay};
+use labtop::store::queue::{Claimant, QueuedCommand, UnderWay};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,6 +31,7 @@ macro_rules! cases {
             only_what_still_runs_is_interrupted,
             a_worker_takes_only_what_it_can_run,
             labels_decide_who_takes_a_batch,
+            commands_are_for_those_who_may_run_them,
             what_was_interrupted_is_taken_up_a_few_times,
             what_a_dead_worker_says_late_changes_nothing,
             workers_are_entered_and_struck_out,
@@ -248,6 +249,43 @@ async fn labels_decide_who_takes_a_batch(backends: &Backends) {
     assert_eq!(claimed(&["[\"a\"]", "it's"], Some(odd)).await, [odd]);
     let by_hand = queue.create_batch(&labelled("by hand", json!(["gpu"])), &trials(1)).await.unwrap().id;
     assert_eq!(queue.claim(Some(by_hand), &claimant("w"), 1).await.unwrap().len(), 1);
+}
+
+async fn commands_are_for_those_who_may_run_them(backends: &Backends) {
+    let queue = backends.queue();
+    assert_eq!(queue.queued_commands(&[]).await.unwrap(), []);
+    let commands = |count| {
+        let process = |trial| NewExperiment { runner: "process".to_owned(), ..trial };
+        trials(count).into_iter().map(process).collect::<Vec<_>>()
+    };
+    let first = queue.create_batch(&batch("first"), &commands(2)).await.unwrap().id;
+    let second = queue.create_batch(&batch("second"), &commands(3)).await.unwrap().id;
+    let simulated = queue.create_batch(&batch("simulated"), &trials(1)).await.unwrap().id;
+
+    let waits = queue.queued_commands(&[]).await.unwrap();
+    let told = |waits: &[QueuedCommand]| waits.iter().map(|one| (one.batch, one.queued)).collect::<Vec<_>>();
+    assert_eq!(told(&waits), [(first, 2), (second, 3)]);
+    assert_eq!(waits[1].spec, object(json!({ "name": "second" })));
+    assert_eq!(told(&queue.queued_commands(&[first, 99]).await.unwrap()), [(second, 3)]);
+
+    let runners = vec!["simulate".to_owned(), "process".to_owned()];
+    let may = |batches: Option<&[i64]>, labels: Option<Vec<String>>| Claimant {
+        runners: runners.clone(),
+        commands: batches.map(<[i64]>::to_vec),
+        labels,
+        ..claimant("w")
+    };
+    let claimed = async |claimant: Claimant, from| {
+        let runs = queue.claim(from, &claimant, 100).await.unwrap();
+        runs.iter().map(|run| run.batch_id.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(may(Some(&[]), None), Some(first)).await, [] as [i64; 0]);
+    assert_eq!(claimed(may(Some(&[first]), None), Some(second)).await, [] as [i64; 0]);
+    let labels = Some(vec!["gpu".to_owned()]);
+    assert_eq!(claimed(may(Some(&[99, second]), labels), None).await, [second, second, second, simulated]);
+    assert_eq!(told(&queue.queued_commands(&[]).await.unwrap()), [(first, 2)]);
+    assert_eq!(claimed(may(None, None), None).await, [first, first], "whoever decided by hand takes all");
+    assert_eq!(queue.queued_commands(&[]).await.unwrap(), []);
 }
 
 async fn what_was_interrupted_is_taken_up_a_few_times(backends: &Backends) {

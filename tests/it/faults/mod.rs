@@ -1,6 +1,7 @@
 //! What happens when something breaks.
 
 mod broken_copies;
+mod commands;
 mod deliveries;
 mod files;
 mod kills;

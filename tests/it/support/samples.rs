@@ -43,6 +43,7 @@ pub fn claimant(worker: &str) -> Claimant {
         host: Some(format!("host of {worker}")),
         runners: vec!["simulate".to_owned()],
         labels: None,
+        commands: None,
     }
 }
 
