@@ -84,11 +84,12 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
     let theme = look.theme;
     let focused = tab.focus == Focus::Names && !tab.line.is_typing();
     let total = tab.collections().len();
-    let pane = Pane::new("Collections")
+    // Tenant and database say more than the name of the tab, where there is room for both and the position.
+    let place = tab.place.as_deref().filter(|place| place.len() + 16 <= usize::from(area.width));
+    let pane = Pane::new(place.unwrap_or("Collections"))
         .focused(focused)
         .loading(tab.list.is_loading())
-        .note(table::position(tab.cursor, total), theme.dim)
-        .note(tab.place.as_deref().unwrap_or_default(), theme.dim);
+        .note(table::position(tab.cursor, total), theme.dim);
     let mut inside = pane.draw(area, buffer, look);
     if let Some(failure) = tab.list.failure() {
         inside = notice::draw_failure(inside, buffer, theme, failure);
