@@ -178,7 +178,7 @@ fn bar(similarity: f64) -> String {
     // NaN is nothing.
     let eighths = (similarity.clamp(0.0, 1.0) * (BAR * PARTS.len()) as f64).round() as usize;
     let mut bar = "█".repeat(eighths / PARTS.len());
-    if eighths % PARTS.len() > 0 {
+    if !eighths.is_multiple_of(PARTS.len()) {
         bar.push(PARTS[eighths % PARTS.len() - 1]);
     }
     bar

@@ -29,11 +29,11 @@ fn sought(desk: &mut Desk<Experiments>, id: ExperimentId, key: Option<&str>) {
 }
 
 fn asked(desk: &mut Desk<Experiments>) -> ExperimentsRead {
-    let reads = desk.reads().into_iter().filter_map(|read| match read {
+    let mut reads = desk.reads().into_iter().filter_map(|read| match read {
         Read::Experiments(read) => Some(read),
         _ => None,
     });
-    reads.last().expect("no rows were asked for")
+    reads.next_back().expect("no rows were asked for")
 }
 
 fn told(desk: &mut Desk<Experiments>) -> Option<String> {
