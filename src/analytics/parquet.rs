@@ -1,9 +1,9 @@
-//! Tables as Parquet files, written by DuckDB in memory: the store's file is not touched.
+//! Tables as Parquet files, written and read by DuckDB in memory: the store's file is not touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use duckdb::types::Value as DuckValue;
-use duckdb::{Connection, appender_params_from_iter};
+use duckdb::{Connection, appender_params_from_iter, params};
 use serde_json::Value;
 
 use crate::domain::csv::plain;
@@ -37,6 +37,57 @@ fn try_write(table: &Table, path: &Path) -> duckdb::Result<()> {
     drop(appender);
     let target = path.display().to_string().replace('\'', "''");
     connection.execute_batch(&format!("COPY rows TO '{target}' (FORMAT parquet)"))
+}
+
+/// Rows that are in memory at once.
+const WINDOW: u64 = 2000;
+
+/// The rows of a Parquet file, window by window. Everything here blocks.
+pub struct Rows {
+    connection: Connection,
+    path: PathBuf,
+    next: u64,
+    total: u64,
+}
+
+impl Rows {
+    pub fn open(path: &Path) -> Result<Self> {
+        let opened = || {
+            let connection = Connection::open_in_memory()?;
+            let sql = "SELECT coalesce(sum(num_rows), 0)::UBIGINT FROM parquet_file_metadata(?)";
+            let total = connection.query_row(sql, [path.display().to_string()], |row| row.get(0))?;
+            Ok(Rows { connection, path: path.to_owned(), next: 0, total })
+        };
+        opened().map_err(|error| from_duckdb(error, "reading Parquet", path))
+    }
+
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The next rows, each as a JSON object; none at the end.
+    pub fn next_window(&mut self) -> Result<Vec<String>> {
+        if self.next >= self.total {
+            return Ok(Vec::new());
+        }
+        let until = self.next + WINDOW;
+        let rows = self
+            .window(self.next, until)
+            .map_err(|error| from_duckdb(error, "reading Parquet", &self.path))?;
+        self.next = until;
+        Ok(rows)
+    }
+
+    fn window(&self, from: u64, until: u64) -> duckdb::Result<Vec<String>> {
+        let mut statement = self.connection.prepare(
+            "SELECT to_json(r)::VARCHAR FROM (
+                 SELECT * EXCLUDE (file_row_number) FROM read_parquet(?, file_row_number = true)
+                 WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number
+             ) r",
+        )?;
+        let path = self.path.display().to_string();
+        statement.query_map(params![path, from, until], |row| row.get(0))?.collect()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -115,13 +115,13 @@ pub enum Command {
     #[command(group = clap::ArgGroup::new("query").required(true).args(["text", "vector"]))]
     Query {
         name: String,
-        /// Words; embedded by the built-in model
+        /// Words; embedded by the model of the collection
         text: Option<String>,
         /// A file with one JSON array of numbers
         #[arg(long, value_name = "FILE")]
         vector: Option<PathBuf>,
         /// How many
-        #[arg(short, long, default_value_t = 5)]
+        #[arg(short, visible_short_alias = 'k', long, default_value_t = 5)]
         n_results: usize,
         #[command(flatten)]
         filter: FilterArgs,

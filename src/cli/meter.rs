@@ -68,13 +68,20 @@ impl Watcher for Meter<'_> {
 
 /// As in "experiments 1200 of 5000, 600 a second, 0:06 left".
 fn line(what: &str, done: u64, total: u64, spent: Duration) -> String {
-    let mut line = format!("{what} {done} of {}", total.max(done));
+    // Nobody knows how much comes from a pipe.
+    let mut line = match total {
+        0 => format!("{what} {done}"),
+        _ => format!("{what} {done} of {}", total.max(done)),
+    };
     let seconds = spent.as_secs_f64();
     // The first lot alone says little.
     if seconds >= 0.5 && done > 0 {
         let rate = done as f64 / seconds;
         let left = (total.saturating_sub(done) as f64 / rate) as u64;
-        line.push_str(&format!(", {rate:.0} a second, {}:{:02} left", left / 60, left % 60));
+        line.push_str(&format!(", {rate:.0} a second"));
+        if total > 0 {
+            line.push_str(&format!(", {}:{:02} left", left / 60, left % 60));
+        }
     }
     line
 }
@@ -86,6 +93,7 @@ mod tests {
     #[test]
     fn rate_and_time_left_are_told() {
         assert_eq!(line("runs", 0, 10, Duration::ZERO), "runs 0 of 10");
+        assert_eq!(line("runs", 200, 0, Duration::from_secs(2)), "runs 200, 100 a second");
         assert_eq!(
             line("runs", 200, 13_000, Duration::from_secs(2)),
             "runs 200 of 13000, 100 a second, 2:08 left"

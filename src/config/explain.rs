@@ -9,7 +9,7 @@ use super::{ConfigError, Flags, Places, Settings, Variables};
 const HIDDEN: &str = "***";
 
 /// Words in the last part of a key by which a secret is known. `Settings` hides the same ones, and a test compares.
-const SECRETS: [&str; 5] = ["password", "token", "secret", "credential", "header"];
+const SECRETS: [&str; 6] = ["password", "token", "secret", "credential", "header", "api_key"];
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,12 +38,23 @@ pub fn explain(flags: &Flags, places: &Places, variables: &Variables) -> Result<
         let plain = serde_json::to_value(&value).map_err(|error| ConfigError(format!("`{key}`: {error}")))?;
         all.push(Setting {
             key: key.clone(),
-            value: if is_secret(key) { hidden(&plain) } else { without_password(plain) },
+            value: shown(key, plain),
             origin: origin.to_owned(),
             is_default: origin == DEFAULTS_NAME,
         });
     }
     Ok(all)
+}
+
+/// The value as anybody may see it; in a table of the user's own, name by name.
+fn shown(key: &str, value: Value) -> Value {
+    match value {
+        value if is_secret(key) => hidden(&value),
+        Value::Object(table) => {
+            table.into_iter().map(|(name, value)| (name.clone(), shown(&name, value))).collect()
+        }
+        value => without_password(value),
+    }
 }
 
 fn is_secret(key: &str) -> bool {
@@ -62,13 +73,15 @@ fn hidden(value: &Value) -> Value {
     if is_empty { value.clone() } else { HIDDEN.into() }
 }
 
-/// An address may hold a password, as in `http://me:secret@host`.
+/// An address may hold a password, as in `http://me:secret@host`, and a key in its query.
 fn without_password(value: Value) -> Value {
     let Value::String(text) = &value else { return value };
     let Some((scheme, rest)) = text.split_once("://") else { return value };
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}{}", &rest[authority.len()..]).into(),
-        None => value,
-    }
+    let (place, query) =
+        rest.split_once('?').map_or((rest, String::new()), |(place, _)| (place, format!("?{HIDDEN}")));
+    let authority = place.split('/').next().unwrap_or(place);
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or((String::new(), authority), |(_, host)| (format!("{HIDDEN}@"), host));
+    format!("{scheme}://{user}{host}{}{query}", &place[authority.len()..]).into()
 }

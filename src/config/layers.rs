@@ -17,8 +17,8 @@ const SERVERS: &str = include_str!("../../config/servers.toml");
 /// The table of a file that holds profiles; not a setting itself.
 const PROFILES: &str = "profiles";
 
-/// A table of names that are the user's own.
-const HEADERS: &str = "chroma.headers.";
+/// Tables of names that are the user's own.
+const FREE: [&str; 2] = ["chroma.headers.", "embed.models."];
 
 /// What the command line says about settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +49,10 @@ impl Places {
 
 /// Settings from every layer.
 pub fn load(flags: &Flags, places: &Places, variables: &Variables) -> Result<Settings, ConfigError> {
-    let settings: Settings =
+    let mut settings: Settings =
         stack(flags, places, variables)?.figment.extract().map_err(|error| ConfigError(describe(error)))?;
     settings.validate()?;
+    settings.embed.take_keys(variables);
     Ok(settings)
 }
 
@@ -200,7 +201,7 @@ fn is_section(key: &str, known: &BTreeSet<String>) -> bool {
 
 /// Whether the names in its table are the user's own.
 fn is_free(key: &str) -> bool {
-    key.starts_with(HEADERS)
+    FREE.iter().any(|table| key.starts_with(table))
 }
 
 fn accepted_beside(key: &str, known: &BTreeSet<String>) -> String {

@@ -1,6 +1,7 @@
 //! Settings and their layers: defaults < user < project < chosen profile < environment < flags.
 
 mod database_url;
+mod embed;
 mod environment;
 mod explain;
 mod layers;
@@ -21,6 +22,7 @@ use crate::domain::filter::{Field, FilterError};
 use crate::domain::process::Allowed;
 use crate::domain::worker::check_labels;
 
+pub use embed::{Embed, EmbedModel};
 pub use environment::{Variables, variables};
 pub use explain::{Setting, explain};
 pub use layers::{Flags, Places, load};
@@ -44,6 +46,7 @@ pub struct Settings {
     pub duckdb: DuckDb,
     pub postgres: Postgres,
     pub chroma: Chroma,
+    pub embed: Embed,
     pub search: Search,
     pub simulate: Simulate,
     pub log: Log,
@@ -270,6 +273,7 @@ impl Settings {
         if self.log.keep > 100 {
             problems.push("`log.keep`: must be at most 100".to_owned());
         }
+        problems.extend(self.embed.problems());
         if let Err(problem) = check_labels(&self.worker.labels) {
             problems.push(format!("`worker.labels`: {problem}"));
         }

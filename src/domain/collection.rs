@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::document::Metadata;
 
@@ -158,6 +159,17 @@ pub fn collection_name(model: &str, dataset: &str) -> String {
         name.push('x');
     }
     name
+}
+
+/// The key of a record's metadata that names the experiment it is about.
+pub const RUN: &str = "experiment_id";
+
+/// The key of its metadata that says which of the run's documents it is.
+pub const KIND: &str = "kind";
+
+/// The id of one of a run's documents, by the run's key: the same whenever and wherever it is made.
+pub fn run_document(key: &Uuid, kind: &str) -> String {
+    format!("{key}/{kind}")
 }
 
 /// Chroma's rules for names.

@@ -119,6 +119,57 @@ pub struct DocumentHit {
     pub distance: f64,
 }
 
+/// A document without its text and vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stub {
+    pub document_id: String,
+    pub content_hash: String,
+    pub metadata: Metadata,
+}
+
+/// A question by words.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextQuery {
+    pub model_name: String,
+    pub text: String,
+    pub limit: usize,
+    pub filter: MetadataFilter,
+}
+
+/// One answer to it, the best first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextHit {
+    pub document_id: String,
+    pub model_name: String,
+    pub content: String,
+    pub metadata: Metadata,
+    /// Above zero; the larger the better.
+    pub score: f64,
+}
+
+/// Some documents: those that fit everything that is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    pub ids: Option<Vec<String>>,
+    pub model: Option<String>,
+    pub filter: MetadataFilter,
+}
+
+impl Selection {
+    /// Whether it leaves nothing out.
+    pub fn is_everything(&self) -> bool {
+        self.ids.is_none() && self.model.is_none() && self.filter.is_empty()
+    }
+}
+
+/// What the documents of one model take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelSize {
+    pub model_name: String,
+    /// Of the rows with their vectors, without indexes.
+    pub bytes: u64,
+}
+
 /// What a search refuses: a vector of another dimension than what it looks at, or with figures that are not finite.
 pub fn check_query(embedding: &[f32], dimension: usize, of: &str) -> Result<(), String> {
     if embedding.len() != dimension {

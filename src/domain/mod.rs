@@ -13,6 +13,7 @@ pub mod metric;
 pub mod outbox;
 pub mod performance;
 pub mod process;
+pub mod record_filter;
 pub mod spelling;
 pub mod survey;
 pub mod table;

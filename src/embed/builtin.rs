@@ -31,8 +31,8 @@ impl Embedder for BuiltIn {
         Self::MODEL_NAME
     }
 
-    fn dimension(&self) -> usize {
-        Self::DIMENSION
+    fn dimension(&self) -> Option<usize> {
+        Some(Self::DIMENSION)
     }
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {

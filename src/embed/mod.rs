@@ -1,6 +1,7 @@
 //! Text → vector: the trait every embedder fulfils, and the one that needs no server.
 
 mod builtin;
+pub mod http;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,12 +20,12 @@ pub trait Embedder: Send + Sync + Debug {
     /// live in different spaces even where their dimensions agree.
     fn model_name(&self) -> &str;
 
-    /// The number of components of every vector this embedder makes.
-    fn dimension(&self) -> usize;
+    /// The number of components of every vector this embedder makes; none until a server has said it.
+    fn dimension(&self) -> Option<usize>;
 
     /// Embeds each text; the answer has one vector per text, in the order of the texts.
     ///
-    /// Every vector has [`dimension`](Self::dimension) finite components and Euclidean length 1, so that cosine
+    /// Every vector has the same number of finite components ([`dimension`](Self::dimension)) and Euclidean length 1, so that cosine
     /// similarity is the inner product. The same text gives the same vector whatever else is in the call. No text,
     /// no vector: an empty slice is answered with an empty list.
     ///
@@ -43,4 +44,13 @@ pub enum EmbedError {
         .index + 1
     )]
     Empty { index: usize, model: String },
+    /// The text at `index` is not what the model takes, as one that is too long.
+    #[error("text {} is refused by the embedding model {model}: {why}", .index + 1)]
+    Text { index: usize, model: String, why: String },
+    /// Nobody answers there, or nobody has time for us; later somebody may.
+    #[error("the embedding model {model} is not to be had: {why}")]
+    Unavailable { model: String, why: String },
+    /// Asking again would bring the same.
+    #[error("the embedding model {model} cannot be used: {why}")]
+    Failed { model: String, why: String },
 }

@@ -5,16 +5,19 @@ pub mod export;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::search::{WITHOUT_DIRECTION, is_zero};
 use super::{Lab, OpsError, Result, lines};
 use crate::domain::collection::{
-    Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, StoredRecord,
+    Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
-use crate::store::{ErrorKind, StoreError};
+use crate::embed::Embedder;
+use crate::store::{ErrorKind, Role, StoreError};
 
 /// One record on its way in, as a person gives it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -32,12 +35,17 @@ pub struct NewRecord {
     pub metadata: Metadata,
 }
 
+/// The key of a collection's metadata that names the model of its vectors.
+const MODEL: &str = "model";
+
 /// What to search a collection by.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CollectionQuery {
-    /// Embedded by the lab's own embedder.
+    /// Embedded by the model of the collection.
     Text(String),
     Vector(Vec<f32>),
+    /// "Like this one": the id of a record; it comes first.
+    Record(String),
 }
 
 pub async fn list(lab: &Lab) -> Result<Vec<Collection>> {
@@ -110,11 +118,18 @@ fn some(ids: &[String]) -> String {
 async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -> Result<Vec<Record>> {
     let mut texts = Vec::new();
     for (record, number) in records.iter().zip(1..) {
+        let called = || record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
         match (&record.embedding, &record.document) {
+            (Some(vector), _) if collection.space == Space::Cosine && is_zero(vector) => {
+                let called = called();
+                return Err(OpsError::Invalid(format!(
+                    "the embedding of record {number}{called} {WITHOUT_DIRECTION}"
+                )));
+            }
             (Some(_), _) => {}
             (None, Some(text)) => texts.push(text.clone()),
             (None, None) => {
-                let called = record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
+                let called = called();
                 return Err(OpsError::Invalid(format!(
                     "record {number}{called} has neither a document nor an embedding: give it one of them"
                 )));
@@ -138,21 +153,33 @@ async fn vectors_of(lab: &Lab, collection: &Collection, texts: &[String]) -> Res
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    check_model(lab, collection)?;
-    Ok(lab.embedder.embed(texts).await?)
+    Ok(embedder_of(lab, collection)?.embed(texts).await?)
 }
 
-/// `Invalid` for a collection whose vectors our embedder cannot have made.
-fn check_model(lab: &Lab, collection: &Collection) -> Result<()> {
-    let ours = lab.embedder.dimension();
-    match collection.dimension {
-        Some(theirs) if theirs != ours => Err(OpsError::Invalid(format!(
+/// The model that a collection says its vectors were made by. Other programs may mean something else by that key: a name that is
+/// not known here counts only where the vectors are none of the model that new documents are embedded by.
+pub(super) fn model_of<'a>(lab: &Lab, collection: &'a Collection) -> Option<&'a str> {
+    let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
+    named.filter(|model| {
+        lab.embedders.has(model) || collection.dimension != lab.embedders.chosen().dimension()
+    })
+}
+
+/// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
+/// documents are embedded by. `Invalid` when that one cannot have made its vectors.
+pub(super) fn embedder_of(lab: &Lab, collection: &Collection) -> Result<Arc<dyn Embedder>> {
+    let embedder = match model_of(lab, collection) {
+        Some(model) => lab.embedders.named(model)?,
+        None => lab.embedders.chosen(),
+    };
+    match (collection.dimension, embedder.dimension()) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(OpsError::Invalid(format!(
             "the collection '{}' was made with another model: its vectors have {theirs} dimensions, those of {} have \
              {ours}. Give an embedding instead of a text",
             collection.name,
-            lab.embedder.model_name()
+            embedder.model_name()
         ))),
-        _ => Ok(()),
+        _ => Ok(embedder.clone()),
     }
 }
 
@@ -166,12 +193,32 @@ pub async fn query(
 ) -> Result<Vec<RecordHit>> {
     let embedding = match query {
         CollectionQuery::Vector(embedding) => embedding.clone(),
+        CollectionQuery::Record(id) => vector_of(lab, name, id).await?,
         CollectionQuery::Text(text) => {
-            check_model(lab, &lab.collections.get(name).await?)?;
-            lab.embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
+            let embedder = embedder_of(lab, &lab.collections.get(name).await?)?;
+            embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
         }
     };
+    if is_zero(&embedding) && lab.collections.get(name).await?.space == Space::Cosine {
+        return Err(OpsError::Invalid(format!("the vector to search by {WITHOUT_DIRECTION}")));
+    }
     Ok(lab.collections.query(name, &embedding, n_results, filter).await?)
+}
+
+async fn vector_of(lab: &Lab, name: &str, id: &str) -> Result<Vec<f32>> {
+    let page =
+        RecordPage { limit: 1, with_embeddings: true, ids: vec![id.to_owned()], ..RecordPage::default() };
+    let record = lab.collections.records(name, &page).await?.pop();
+    record.and_then(|record| record.embedding).ok_or_else(|| {
+        let message = format!("there is no record '{id}' in the collection {name}");
+        StoreError::new(
+            ErrorKind::NotFound,
+            lab.backend(Role::Collections),
+            "searching a collection",
+            message,
+        )
+        .into()
+    })
 }
 
 /// Deletes records by id; says how many there were.
@@ -201,7 +248,6 @@ pub async fn parse_records(path: &Path) -> Result<Vec<NewRecord>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::collection::Space;
     use crate::ops::tests::Bench;
 
     async fn bench(records: &str) -> (Bench, Result<u64>) {

@@ -23,6 +23,9 @@ pub enum OpsError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
+    /// It broke off after a part of it was done; `told` says which, and how to go on.
+    #[error("{error}\n{told}")]
+    Partly { error: Box<OpsError>, told: String },
     #[error("cancelled")]
     Cancelled,
 }
@@ -30,13 +33,21 @@ pub enum OpsError {
 impl OpsError {
     /// Trying again later may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, OpsError::Store(error) if error.is_transient())
+        match self {
+            OpsError::Store(error) => error.is_transient(),
+            OpsError::Embed(error) => matches!(error, EmbedError::Unavailable { .. }),
+            OpsError::Partly { error, .. } => error.is_transient(),
+            _ => false,
+        }
     }
 
     /// Exit code of the command line: 1 failed, 2 bad input, 3 a backend is unavailable, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
             OpsError::Store(error) => store_exit_code(error),
+            OpsError::Embed(EmbedError::Unavailable { .. }) => 3,
+            OpsError::Embed(EmbedError::Failed { .. }) => 1,
+            OpsError::Partly { error, .. } => error.exit_code(),
             OpsError::Filter(_) | OpsError::Invalid(_) | OpsError::Embed(_) => 2,
             OpsError::Run(RunError::Cancelled) | OpsError::Cancelled => 130,
             OpsError::Run(RunError::Failed(_)) | OpsError::File { .. } => 1,

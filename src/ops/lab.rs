@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 
 use super::commands::Memory;
 use super::delivery::{Courier, gather_records};
+use super::embedders::Embedders;
 use super::gather::Gather;
 use super::hands::Hands;
 use super::place::Place;
@@ -52,7 +53,10 @@ pub struct Lab {
     pub documents: Arc<dyn DocumentStore>,
     pub collections: Arc<dyn CollectionStore>,
     pub analytics: Analytics,
+    /// Embeds the documents of runs: always at hand, so that no run waits for a server.
     pub embedder: Arc<dyn Embedder>,
+    /// Embeds everything else.
+    pub embedders: Embedders,
     /// The databases that migrations run on, each once.
     pub schemas: Vec<Arc<dyn Schema>>,
     /// The backends in use, each once.
@@ -212,6 +216,7 @@ impl Lab {
         };
         let analytics = analytics.measured(&meter);
         let pg = Pg::with(&settings.postgres, settings.read_only);
+        let embedders = Embedders::of(&settings.embed);
         let entries = gather_entries(experiments.clone());
         let records = gather_records(collections.clone(), embedder.clone());
         let performance = gather_performance(analytics.clone());
@@ -224,6 +229,7 @@ impl Lab {
             collections,
             analytics,
             embedder,
+            embedders,
             schemas,
             inspectors: Vec::new(),
             meter,

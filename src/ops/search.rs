@@ -1,20 +1,29 @@
 //! Search among documents: by text, by a document, by a vector, at random.
 
+use std::collections::HashMap;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use rand_distr::{Distribution, Normal};
+use serde::Serialize;
 
+use super::document::missing;
 use super::{Lab, OpsError, Result};
 use crate::domain::batch_spec::derived_seed;
-use crate::domain::document::{Distance, Document, DocumentQuery, EmbeddingModel};
-use crate::domain::index::Nearest;
+use crate::domain::document::{
+    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, Metadata, TextHit, TextQuery,
+};
+use crate::domain::index::{Nearest, Scan};
 use crate::domain::metadata_filter::MetadataFilter;
-use crate::store::{ErrorKind, StoreError};
+use crate::store::ErrorKind;
+
+/// Documents that each half of a hybrid search brings at least: a document far down in both is in neither.
+const HALF_DEPTH: usize = 100;
 
 /// What to search by.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Query {
-    /// Embedded by the lab's own embedder.
+    /// Embedded by the model that is searched, or the one that new documents are embedded by.
     Text(String),
     /// "Like this one": its vector. The document itself comes first, at distance zero.
     Document { id: String, model: Option<String> },
@@ -69,27 +78,132 @@ pub async fn search(lab: &Lab, query: &Query, terms: &Terms) -> Result<Nearest> 
     }
 }
 
+/// What is wrong with a vector of zeros where angles are measured.
+pub(super) const WITHOUT_DIRECTION: &str =
+    "is all zeros: it has no direction, so that no cosine says what is near it";
+
+pub(super) fn is_zero(vector: &[f32]) -> bool {
+    vector.iter().all(|value| *value == 0.0)
+}
+
 async fn nearest(lab: &Lab, model_name: String, embedding: Vec<f32>, terms: &Terms) -> Result<Nearest> {
+    if terms.distance == Distance::Cosine && is_zero(&embedding) {
+        return Err(OpsError::Invalid(format!(
+            "the vector to search by {WITHOUT_DIRECTION} (--metric l2 does)"
+        )));
+    }
     let Terms { k, distance, filter, exact, ef_search, .. } = terms.clone();
     let query = DocumentQuery { model_name, embedding, limit: k, distance, filter, exact, ef_search };
     Ok(lab.documents.search(&query).await?)
 }
 
 async fn by_text(lab: &Lab, text: &str, terms: &Terms) -> Result<Nearest> {
-    let own = lab.embedder.model_name();
-    if let Some(other) = terms.model.as_deref().filter(|&model| model != own) {
-        return Err(OpsError::Invalid(format!(
-            "a text cannot be searched under '{other}': only {own} is here to embed it. Search by a document or a \
-             vector of that model instead"
-        )));
-    }
-    let embedding = lab.embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
+    let embedder = match terms.model.as_deref() {
+        Some(model) => lab.embedders.named(model)?,
+        None => lab.embedders.chosen(),
+    };
+    let own = embedder.model_name();
+    let embedding = embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
     nearest(lab, own.to_owned(), embedding, terms).await.map_err(|error| match error {
         OpsError::Store(error) if error.kind == ErrorKind::NotFound => OpsError::Store(
             error.remedy(format!("No document is embedded by {own} yet: add some with labtop docs add FILE")),
         ),
         other => other,
     })
+}
+
+/// A document that one half of a hybrid search found, or both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HybridHit {
+    pub document_id: String,
+    pub model_name: String,
+    pub content: String,
+    pub metadata: Metadata,
+    /// The sum of 1 / (60 + rank) over the halves.
+    pub score: f64,
+    /// Its rank by meaning and its distance; none where that half stopped before it.
+    pub vector_rank: Option<usize>,
+    pub distance: Option<f64>,
+    /// Its rank by words; none where that half does not have it.
+    pub text_rank: Option<usize>,
+}
+
+/// What a hybrid search found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hybrid {
+    pub hits: Vec<HybridHit>,
+    /// How the half by meaning was searched.
+    #[serde(skip)]
+    pub scan: Scan,
+    /// How many documents each half brought.
+    pub by_meaning: usize,
+    pub by_words: usize,
+}
+
+/// The nearest by meaning and the best by words, fused by reciprocal rank: what both halves rank high comes first, and what
+/// either ranks first comes near the top. Of one model, as in [`search`].
+pub async fn hybrid(lab: &Lab, text: &str, terms: &Terms) -> Result<Hybrid> {
+    let depth = (terms.k * 4).max(HALF_DEPTH);
+    let embedder = match terms.model.as_deref() {
+        Some(model) => lab.embedders.named(model)?,
+        None => lab.embedders.chosen(),
+    };
+    let words = TextQuery {
+        model_name: embedder.model_name().to_owned(),
+        text: text.to_owned(),
+        limit: depth,
+        filter: terms.filter.clone(),
+    };
+    let query = Query::Text(text.to_owned());
+    let half = Terms { k: if terms.k == 0 { 0 } else { depth }, ..terms.clone() };
+    let (found, by_words) = tokio::join!(search(lab, &query, &half), lab.documents.text_search(&words));
+    let (found, by_words) = (found?, by_words?);
+    let (meaning, words) = (found.hits.len(), by_words.len());
+    let mut hits = fused(found.hits, by_words);
+    hits.truncate(terms.k);
+    Ok(Hybrid { hits, scan: found.scan, by_meaning: meaning, by_words: words })
+}
+
+fn fused(by_meaning: Vec<DocumentHit>, by_words: Vec<TextHit>) -> Vec<HybridHit> {
+    let mut hits: HashMap<String, HybridHit> = HashMap::new();
+    for (hit, rank) in by_meaning.into_iter().zip(1..) {
+        let DocumentHit { document_id, model_name, content, metadata, distance } = hit;
+        let (distance, vector_rank, score) = (Some(distance), Some(rank), reciprocal(rank));
+        let hit = HybridHit {
+            document_id: document_id.clone(),
+            model_name,
+            content,
+            metadata,
+            score,
+            vector_rank,
+            distance,
+            text_rank: None,
+        };
+        hits.insert(document_id, hit);
+    }
+    for (hit, rank) in by_words.into_iter().zip(1..) {
+        let TextHit { document_id, model_name, content, metadata, .. } = hit;
+        let hit = hits.entry(document_id.clone()).or_insert_with(|| HybridHit {
+            document_id,
+            model_name,
+            content,
+            metadata,
+            score: 0.0,
+            vector_rank: None,
+            distance: None,
+            text_rank: None,
+        });
+        hit.score += reciprocal(rank);
+        hit.text_rank = Some(rank);
+    }
+    let mut hits: Vec<HybridHit> = hits.into_values().collect();
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.document_id.cmp(&b.document_id)));
+    hits
+}
+
+/// The usual constant: first ranks count for more, but no single one outweighs being found twice.
+fn reciprocal(rank: usize) -> f64 {
+    1.0 / (60.0 + rank as f64)
 }
 
 async fn one_document(lab: &Lab, id: &str, model: Option<&str>) -> Result<Document> {
@@ -101,12 +215,7 @@ async fn one_document(lab: &Lab, id: &str, model: Option<&str>) -> Result<Docume
             models.join(", ")
         )));
     }
-    found.pop().ok_or_else(|| {
-        let backend = lab.settings.roles.documents.into();
-        let under = model.map_or_else(String::new, |model| format!(" under model '{model}'"));
-        let message = format!("there is no document '{id}'{under}");
-        StoreError::new(ErrorKind::NotFound, backend, "searching documents", message).into()
-    })
+    found.pop().ok_or_else(|| missing(lab, id, model).doing("searching documents").into())
 }
 
 /// The model of that name, or the only one that fits; one without documents fits nothing.
@@ -221,7 +330,12 @@ mod tests {
     async fn text_is_searched_under_its_own_model_only() {
         let bench = two_models().await;
         let error = ids(&bench, Query::Text("cat".to_owned()), Some("small")).await.unwrap_err();
-        assert!(error.to_string().contains("only labtop-static-256 is here to embed it"), "{error}");
+        assert!(
+            error.to_string().contains(
+                "'small' is not here to embed a text (here: labtop-static-256): set [embed.models.small]"
+            ),
+            "{error}"
+        );
         let empty = Bench::embedded();
         let error = ids(&empty, Query::Text("cat".to_owned()), None).await.unwrap_err();
         assert!(error.to_string().contains("add some with labtop docs add FILE"), "{error}");
@@ -230,6 +344,46 @@ mod tests {
         let error = ids(&empty, random.clone(), None).await.unwrap_err();
         assert!(error.to_string().contains("labtop demo"), "{error}");
         assert_eq!(ids(&bench, random, Some("small")).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_hybrid_search_finds_what_either_half_does() {
+        let bench = two_models().await;
+        let texts = [("far", "prices of kittens"), ("odd", "xyzzy-9 manual"), ("cat", "a cat and a kitten")];
+        let texts = texts.map(|(id, text)| (id.to_owned(), text.to_owned(), serde_json::Map::new()));
+        add_texts(&bench.lab, &texts).await.unwrap();
+        let terms = Terms { k: 6, ..Terms::default() };
+        let found = hybrid(&bench.lab, "kitten xyzzy-9", &terms).await.unwrap();
+        let of = |id: &str| found.hits.iter().find(|hit| hit.document_id == id).unwrap();
+        assert_eq!((of("odd").text_rank.is_some(), of("a dog ran").text_rank), (true, None));
+        assert_eq!((found.by_meaning, found.by_words, found.hits.len()), (6, 3, 6));
+        assert!(found.hits.iter().all(|hit| hit.distance.is_some()));
+        assert!(found.hits.is_sorted_by(|a, b| a.score >= b.score));
+        let both = found.hits.iter().position(|hit| hit.text_rank.is_none()).unwrap();
+        assert_eq!(both, 3, "what both found comes before what one did");
+    }
+
+    #[test]
+    fn ranks_are_fused() {
+        let near = |id: &str| DocumentHit {
+            document_id: id.to_owned(),
+            model_name: "m".to_owned(),
+            content: String::new(),
+            metadata: Metadata::new(),
+            distance: 0.1,
+        };
+        let word = |id: &str| TextHit {
+            document_id: id.to_owned(),
+            model_name: "m".to_owned(),
+            content: String::new(),
+            metadata: Metadata::new(),
+            score: 1.0,
+        };
+        let hits = fused(vec![near("a"), near("b"), near("c")], vec![word("d"), word("c")]);
+        let ids: Vec<&str> = hits.iter().map(|hit| hit.document_id.as_str()).collect();
+        assert_eq!(ids, ["c", "a", "d", "b"]);
+        assert_eq!(hits[0].score, 1.0 / 63.0 + 1.0 / 62.0);
+        assert_eq!((hits[2].distance, hits[2].text_rank, hits[1].text_rank), (None, Some(1), None));
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The document store: texts with their embeddings, and similarity search.
 
-use std::fmt::Debug;
-
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::document::{Document, DocumentHit, DocumentQuery, EmbeddingModel};
 use crate::domain::index::{BuildProgress, Index, Nearest, NewIndex};
 
+use super::catalogue::DocumentCatalogue;
 use super::{Health, Result};
 
 /// Keeps document embeddings. Each embedding model has its own dimension, fixed by its first document.
 #[async_trait]
-pub trait DocumentStore: Send + Sync + Debug {
+pub trait DocumentStore: DocumentCatalogue {
     async fn health(&self) -> Result<Health>;
 
     /// Known models, by name.

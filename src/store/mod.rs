@@ -1,5 +1,6 @@
 //! The roles a database plays, as traits whose doc comments are the contract, and the backends that play them.
 
+pub mod catalogue;
 pub mod changes;
 pub mod collections;
 pub mod documents;

@@ -109,9 +109,15 @@ actions! {
     Pin "baseline" "Measure all runs against the selected one, or no more"
     Group "group" "Group runs by everything but the seed, or no more"
     ShowAll "all" "Show equal values too, or only what differs"
+    GoRecords "its records" "Go to the documents of the selected run"
+    SimilarRuns "similar" "Find runs that went like the selected one"
     // Search
     LikeThis "like this" "Search for what is like the selected"
     NextDistance "distance" "Measure by the next distance"
+    ToggleWords "words" "Search by meaning and by words at once, or by meaning alone"
+    NextModel "model" "Search among the documents of the next embedding model"
+    Narrow "narrow" "Search only documents whose metadata fit, as in year >= 2020 and topic = science"
+    Versus "versus" "Ask every engine that holds the same documents, side by side"
     ToggleExact "exact" "Compare every vector, or go along an index where there is one"
     MoreResults "more" "Show more results"
     FewerResults "fewer" "Show fewer results"
@@ -119,6 +125,12 @@ actions! {
     Add "add" "Add a document or a record"
     // Collections
     Create "create" "Create a collection"
+    Rename "rename" "Give the selected collection another name"
+    Edit "edit" "Change the metadata of a collection, or a record"
+    Duplicate "duplicate" "Copy the selected collection under a new name"
+    Export "export" "Write the records to a .jsonl or .parquet file"
+    ShowVector "vector" "Show the vector of the selected record, or hide it"
+    GoRun "its run" "Go to the experiment that the selected record is about"
     // Experiments, Collections
     Delete "delete" "Delete what is selected, after asking"
     // Analytics
@@ -151,6 +163,9 @@ impl Action {
                 | Action::Undo
                 | Action::Add
                 | Action::Create
+                | Action::Rename
+                | Action::Edit
+                | Action::Duplicate
                 | Action::Delete
         )
     }

@@ -44,6 +44,25 @@ pub struct EditNote {
     pub before: String,
 }
 
+/// Something that another tab shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// An experiment in full. `key` is the run's own, where it is known: the number means another run in another store.
+    Run { id: ExperimentId, key: Option<String> },
+    /// The records of a collection that a question finds, as it would be typed.
+    Records { collection: String, question: String },
+}
+
+impl Goal {
+    /// The section of the tab that shows it.
+    pub fn section(&self) -> &'static str {
+        match self {
+            Goal::Run { .. } => "experiments",
+            Goal::Records { .. } => "collections",
+        }
+    }
+}
+
 /// How the dashboard ended; what becomes of running jobs follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
@@ -86,6 +105,8 @@ pub struct Context<'a> {
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) toasts: &'a mut Vec<Toast>,
     pub(super) popups: &'a mut Vec<Box<dyn Popup>>,
+    /// What another tab is to show when this message has been handled.
+    pub(super) goals: &'a mut Vec<Goal>,
     /// What is added to the sentence of a write when it is done.
     pub(super) hints: &'a mut HashMap<Ticket, String>,
 }
@@ -96,9 +117,14 @@ impl Context<'_> {
         self.send(Command::Read(slot, read))
     }
 
+    /// Goes to the tab that shows it.
+    pub fn go(&mut self, goal: Goal) {
+        self.goals.push(goal);
+    }
+
     /// Changes something; its result comes back as a toast. Refused in read-only mode.
     pub fn write(&mut self, write: Write) -> Option<Ticket> {
-        if self.read_only {
+        if self.read_only && write.changes_something() {
             self.toast(Tone::Bad, READ_ONLY);
             return None;
         }

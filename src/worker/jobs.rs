@@ -1,4 +1,4 @@
-//! Runs and batches: jobs of their own, that report while they go on and stop when they are told to.
+//! Runs, batches, files that are added, and copies of collections: jobs of their own, that report while they go on and stop when they are told to.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -10,13 +10,20 @@ use crate::domain::batch::BatchId;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
 use crate::ops::batch::BatchReport;
+use crate::ops::collection::edit;
+use crate::ops::collection::export::{self, RecordExport};
 use crate::ops::commands::Consent;
+use crate::ops::document::Target;
 use crate::ops::experiment::RunRequest;
+use crate::ops::ingest::{self, Fields, Ingest, OnError, Source, Split};
 use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment};
 
 use super::Shared;
 use super::live::Live;
-use super::protocol::{Cancel, Event, JobState, JobUpdate, RunForm, Ticket, Write};
+use super::protocol::{
+    Cancel, CollectionChange, Event, ExportForm, IngestForm, IngestPlace, IngestSplit, JobState, JobUpdate,
+    RunForm, Ticket, Write,
+};
 use super::reads::failure;
 
 /// A longer write.
@@ -27,6 +34,9 @@ pub enum Job {
     Resume(BatchId),
     Start(RunForm),
     Rerun(ExperimentId),
+    Ingest(IngestForm),
+    CopyCollection { from: String, to: String },
+    Export(ExportForm),
 }
 
 impl Job {
@@ -38,6 +48,9 @@ impl Job {
             Write::ResumeBatch(id) => Ok(Job::Resume(id)),
             Write::StartRun(form) => Ok(Job::Start(form)),
             Write::Rerun(id) => Ok(Job::Rerun(id)),
+            Write::Ingest(form) => Ok(Job::Ingest(form)),
+            Write::Collection(CollectionChange::Copy { from, to }) => Ok(Job::CopyCollection { from, to }),
+            Write::Collection(CollectionChange::Export(form)) => Ok(Job::Export(form)),
             short => Err(Box::new(short)),
         }
     }
@@ -49,6 +62,14 @@ impl Job {
             Job::Resume(id) => format!("resume batch {id}"),
             Job::Start(form) => format!("run {} on {}", form.model, form.dataset),
             Job::Rerun(id) => format!("rerun experiment {id}"),
+            Job::Ingest(form) => {
+                format!("adding {}", form.path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            Job::CopyCollection { from, to } => format!("copying {from} to {to}"),
+            Job::Export(form) => {
+                let name = form.path.file_name().unwrap_or_default().to_string_lossy();
+                format!("writing {} to {name}", form.collection)
+            }
         }
     }
 }
@@ -211,6 +232,45 @@ async fn carry_out(
             let run = experiment::rerun(lab, id, Consent::None, watcher, stop).await?;
             Ok(format!("Experiment {} {} (again after {id})", run.id, run.status))
         }
+        Job::Ingest(form) => {
+            let report = ingest::ingest(lab, &ingest_of(form), watcher, stop).await;
+            // Of a file that ends in an error the beginning may be stored.
+            shared.tell(Event::Changed).await;
+            let report = report?;
+            let begun = if report.stopped { "Stopped between two lots, stored" } else { "Stored" };
+            Ok(format!("{begun} {}", ingest::sum(&report)))
+        }
+        Job::CopyCollection { from, to } => match edit::copy(lab, &from, &to, watcher, stop).await {
+            Err(OpsError::Cancelled) => Ok(format!("Stopped: there is no {to}")),
+            copied => Ok(format!("Copied {} records of {from} to {to}", copied?)),
+        },
+        Job::Export(ExportForm { collection, path, filter, with_vectors }) => {
+            let wish = RecordExport { filter, with_embeddings: with_vectors };
+            match export::to_file(lab, &collection, &path, &wish, watcher, stop).await {
+                Err(OpsError::Cancelled) => Ok("Stopped: no file was written".to_owned()),
+                written => Ok(format!("Wrote {} records to {}", written?, path.display())),
+            }
+        }
+    }
+}
+
+fn ingest_of(form: IngestForm) -> Ingest {
+    let IngestForm { path, place, collection, id, text, metadata, split, skip_bad } = form;
+    Ingest {
+        split: match split {
+            IngestSplit::Line => Split::Line,
+            IngestSplit::Paragraph => Split::Paragraph,
+            IngestSplit::File => Split::File,
+        },
+        fields: Fields { id, text, metadata },
+        target: match place {
+            IngestPlace::Documents => Target::Documents,
+            IngestPlace::Collection => Target::Collections,
+            IngestPlace::Both => Target::Both,
+        },
+        collection,
+        on_error: if skip_bad { OnError::Skip } else { OnError::Fail },
+        ..Ingest::of(Source::File(path))
     }
 }
 
@@ -281,6 +341,11 @@ impl Watcher for JobWatcher<'_> {
                 let mut update = self.lock();
                 update.done += 1;
                 update.failed += u64::from(run.status == Status::Failed);
+                self.live.job(update.clone());
+            }
+            News::Progress { done, total, .. } => {
+                let mut update = self.lock();
+                (update.done, update.total) = (*done, *total);
                 self.live.job(update.clone());
             }
             News::Batch(batch) => {

@@ -1,16 +1,17 @@
 //! The whole conversation between the dashboard and the worker, on one page.
 
+mod collections;
+mod search;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
-use crate::domain::document::{Distance, EmbeddingModel, Metadata};
+use crate::domain::document::{EmbeddingModel, Metadata};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
-use crate::domain::index::Nearest;
+use crate::domain::index::{Nearest, Scan};
 use crate::domain::metric::MetricPoint;
 use crate::domain::outbox::OutboxState;
 use crate::domain::performance::ModelSummary;
@@ -18,6 +19,12 @@ use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::Worker;
+
+pub use collections::{CollectionChange, ExportForm, Likeness, RecordQuestion};
+pub use search::{
+    EngineSide, FusedHit, HybridRead, IngestForm, IngestPlace, IngestSplit, ModelSums, SearchQuery,
+    SearchRead,
+};
 
 /// Which asking an answer belongs to; grows by one with every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +42,7 @@ pub enum Slot {
     Models,
     Collections,
     Records,
+    Vector,
     Analytics,
     Sql,
     /// Names of parameters and metrics.
@@ -45,6 +53,7 @@ pub enum Slot {
     Compare,
     Groups,
     Workers,
+    Engines,
 }
 
 /// Work we ask for.
@@ -78,18 +87,19 @@ pub enum Read {
     BatchFiles,
     Batches,
     Search(SearchRead),
+    /// By meaning and by words, ranks fused.
+    Hybrid(HybridRead),
+    /// The same question to every engine that holds the same documents.
+    Engines(SearchRead),
+    /// What there is of each embedding model.
+    DocumentStats,
     EmbeddingModels,
     Collections,
     Records {
         collection: String,
         page: RecordPage,
     },
-    QueryCollection {
-        collection: String,
-        text: String,
-        n_results: usize,
-        filter: Option<Map<String, Value>>,
-    },
+    QueryCollection(RecordQuestion),
     ModelSummaries {
         with_simulated: bool,
     },
@@ -148,23 +158,6 @@ pub struct ExperimentsRead {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct SearchRead {
-    pub query: SearchQuery,
-    pub limit: usize,
-    pub distance: Distance,
-    /// Whatever indexes there are.
-    pub exact: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum SearchQuery {
-    /// Embedded by the built-in model and searched among its documents.
-    Text(String),
-    /// "Like this one", under its own model.
-    Document { id: String, model: String },
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     LaunchBatch(PathBuf),
     RetryBatch(BatchId),
@@ -178,6 +171,8 @@ pub enum Write {
         id: String,
         text: String,
     },
+    /// A job: the texts of a file into documents, a collection, or both.
+    Ingest(IngestForm),
     CreateCollection(NewCollection),
     RemoveCollection(String),
     AddRecord {
@@ -185,7 +180,10 @@ pub enum Write {
         id: String,
         text: String,
         metadata: Metadata,
+        /// A record of the same id makes way.
+        replace: bool,
     },
+    Collection(CollectionChange),
     RemoveRecords {
         collection: String,
         ids: Vec<String>,
@@ -268,6 +266,14 @@ pub enum Answer {
         found: Nearest,
         took: Duration,
     },
+    Hybrid {
+        hits: Vec<FusedHit>,
+        /// How the half by meaning was searched.
+        scan: Scan,
+        took: Duration,
+    },
+    Engines(Vec<EngineSide>),
+    DocumentStats(Vec<ModelSums>),
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
     Records {

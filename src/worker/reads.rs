@@ -4,19 +4,19 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::domain::collection::RecordFilter;
 use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
-use crate::ops::document::{Query, Terms};
+use crate::ops::document::{HybridHit, ModelStats, Query, Terms};
+use crate::ops::engines::{self, Side};
 use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, ExperimentRows, ExperimentsRead, Failure, GroupsRead, IdsRead, Read, SearchQuery,
-    SearchRead,
+    Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead,
+    HybridRead, IdsRead, Likeness, ModelSums, Read, RecordQuestion, SearchQuery, SearchRead,
 };
 
 /// Rows that the SQL console takes at most.
@@ -41,19 +41,18 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::BatchFiles => Answer::BatchFiles(batch_files(lab).await?),
         Read::Batches => Answer::Batches(batch::list(lab, BATCHES).await?),
         Read::Search(search) => search_documents(lab, search).await?,
+        Read::Hybrid(read) => hybrid(lab, read).await?,
+        Read::Engines(search) => side_by_side(lab, search).await?,
+        Read::DocumentStats => {
+            Answer::DocumentStats(document::stats(lab).await?.into_iter().map(sums).collect())
+        }
         Read::EmbeddingModels => Answer::EmbeddingModels(document::models(lab).await?),
         Read::Collections => Answer::Collections(collection::list(lab).await?),
         Read::Records { collection, page } => {
             let records = collection::records(lab, &collection, &page).await?;
             Answer::Records { collection, offset: page.offset, records }
         }
-        Read::QueryCollection { collection, text, n_results, filter } => {
-            let begun = Instant::now();
-            let filter = RecordFilter { r#where: filter, where_document: None };
-            let query = CollectionQuery::Text(text);
-            let hits = collection::query(lab, &collection, &query, n_results, &filter).await?;
-            Answer::RecordHits { collection, hits, took: begun.elapsed() }
-        }
+        Read::QueryCollection(question) => ask_collection(lab, question).await?,
         Read::ModelSummaries { with_simulated } => {
             Answer::ModelSummaries(analytics::models(lab, with_simulated).await?)
         }
@@ -74,6 +73,18 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::Groups(read) => groups(lab, read).await?,
         Read::Workers => Answer::Workers(worker::list(lab).await?),
     })
+}
+
+async fn ask_collection(lab: &Lab, question: RecordQuestion) -> Result<Answer, OpsError> {
+    let begun = Instant::now();
+    let RecordQuestion { collection, by, n_results, filter } = question;
+    let query = match by {
+        Likeness::Text(text) => CollectionQuery::Text(text),
+        Likeness::Vector(vector) => CollectionQuery::Vector(vector),
+        Likeness::Record(id) => CollectionQuery::Record(id),
+    };
+    let hits = collection::query(lab, &collection, &query, n_results, &filter).await?;
+    Ok(Answer::RecordHits { collection, hits, took: begun.elapsed() })
 }
 
 async fn ids(lab: &Lab, read: IdsRead) -> Result<Answer, OpsError> {
@@ -126,14 +137,54 @@ async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsEr
 
 async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
     let begun = Instant::now();
-    let query = match search.query {
+    let (query, terms) = asked(search);
+    let found = document::search(lab, &query, &terms).await?;
+    Ok(Answer::Search { found, took: begun.elapsed() })
+}
+
+fn asked(search: SearchRead) -> (Query, Terms) {
+    let SearchRead { query, limit: k, distance, exact, model, filter } = search;
+    let query = match query {
         SearchQuery::Text(text) => Query::Text(text),
         SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
     };
-    let SearchRead { limit: k, distance, exact, .. } = search;
-    let terms = Terms { k, distance, exact, ..Terms::default() };
-    let found = document::search(lab, &query, &terms).await?;
-    Ok(Answer::Search { found, took: begun.elapsed() })
+    (query, Terms { k, distance, exact, model, filter, ef_search: None })
+}
+
+async fn side_by_side(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
+    let (query, terms) = asked(search);
+    let side = |side: Side| EngineSide {
+        place: side.place,
+        how: side.how,
+        exact: side.exact,
+        took: side.took,
+        hits: side.hits.map_err(|error| failure(&error)),
+    };
+    Ok(Answer::Engines(engines::side_by_side(lab, &query, &terms).await?.into_iter().map(side).collect()))
+}
+
+async fn hybrid(lab: &Lab, read: HybridRead) -> Result<Answer, OpsError> {
+    let begun = Instant::now();
+    let HybridRead { text, limit: k, distance, exact, model, filter } = read;
+    let terms = Terms { k, distance, model, filter, exact, ef_search: None };
+    let found = document::hybrid(lab, &text, &terms).await?;
+    let fused = |hit: HybridHit| FusedHit {
+        document_id: hit.document_id,
+        model_name: hit.model_name,
+        content: hit.content,
+        metadata: hit.metadata,
+        score: hit.score,
+        vector_rank: hit.vector_rank,
+        distance: hit.distance,
+        text_rank: hit.text_rank,
+    };
+    let hits = found.hits.into_iter().map(fused).collect();
+    Ok(Answer::Hybrid { hits, scan: found.scan, took: begun.elapsed() })
+}
+
+fn sums(stats: ModelStats) -> ModelSums {
+    let ModelStats { model_name, dimension, documents, bytes, here, indexes } = stats;
+    ModelSums { model_name, dimension, documents, bytes, here, indexes }
 }
 
 /// Batch files are read on a thread of their own, since a folder may lie on a slow disk.
@@ -151,7 +202,12 @@ async fn batch_files(lab: &Lab) -> Result<Vec<BatchFile>, OpsError> {
 pub fn failure(error: &OpsError) -> Failure {
     match error {
         OpsError::Store(error) => store_failure(error),
-        other => Failure { message: other.to_string(), remedy: None, unavailable: false },
+        OpsError::Partly { error, told } => {
+            let failure = failure(error);
+            let remedy = failure.remedy.map_or_else(|| told.clone(), |remedy| format!("{remedy} {told}"));
+            Failure { remedy: Some(remedy), ..failure }
+        }
+        other => Failure { message: other.to_string(), remedy: None, unavailable: other.is_transient() },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::ops::collection::NewRecord;
 use crate::ops::{Lab, OpsError, collection, demo, document, experiment, schema};
 
 use super::Shared;
-use super::protocol::{Event, Ticket, Write};
+use super::protocol::{CollectionChange, Event, Ticket, Write};
 use super::reads::failure;
 
 /// Carries out writes in the order in which they were asked for, until nobody asks any more.
@@ -46,11 +46,15 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
             collection::remove(lab, &name).await?;
             format!("Deleted collection: {name}")
         }
-        Write::AddRecord { collection: name, id, text, metadata } => {
+        Write::AddRecord { collection: name, id, text, metadata, replace } => {
             let record = NewRecord { id: Some(id), document: Some(text), embedding: None, metadata };
-            let count = collection::add(lab, &name, vec![record]).await?;
-            format!("Added {count} documents to {name}")
+            let count = match replace {
+                true => collection::replace(lab, &name, vec![record]).await?,
+                false => collection::add(lab, &name, vec![record]).await?,
+            };
+            format!("Added {count} {} to {name}", plural(count, "document"))
         }
+        Write::Collection(change) => change_collection(lab, change).await?,
         Write::RemoveRecords { collection: name, ids } => {
             let count = collection::remove_records(lab, &name, &ids).await?;
             format!("Deleted {count} {} of {name}", plural(count, "record"))
@@ -71,8 +75,30 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         | Write::RetryBatch(_)
         | Write::ResumeBatch(_)
         | Write::StartRun(_)
-        | Write::Rerun(_) => {
-            return Err(OpsError::Invalid("runs are jobs and do not wait in line".to_owned()));
+        | Write::Ingest(_)
+        | Write::Rerun(_) => return Err(OpsError::Invalid(NO_JOBS.to_owned())),
+    })
+}
+
+/// Never told: jobs are taken out before.
+const NO_JOBS: &str = "runs and files are jobs and do not wait in line";
+
+async fn change_collection(lab: &Lab, change: CollectionChange) -> Result<String, OpsError> {
+    Ok(match change {
+        CollectionChange::Edit { name, edit } => {
+            let made = collection::edit::edit(lab, &name, &edit).await?;
+            match edit.name {
+                Some(_) => format!("Renamed collection: {name} is {}", made.name),
+                None => format!("Changed collection: {name}"),
+            }
+        }
+        CollectionChange::UpdateRecord { collection: name, edit } => {
+            let id = edit.id.clone();
+            collection::edit::update(lab, &name, vec![edit]).await?;
+            format!("Changed record {id} of {name}")
+        }
+        CollectionChange::Copy { .. } | CollectionChange::Export(_) => {
+            return Err(OpsError::Invalid(NO_JOBS.to_owned()));
         }
     })
 }

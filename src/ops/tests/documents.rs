@@ -7,8 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Fault;
-use crate::domain::document::{Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel};
+use crate::domain::document::{
+    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, ModelSize, Selection, Stub, TextHit,
+    TextQuery,
+};
 use crate::domain::index::{Nearest, Scan, Why};
+use crate::store::catalogue::DocumentCatalogue;
 use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
@@ -96,5 +100,62 @@ impl DocumentStore for FakeDocuments {
 
     fn indexes(&self) -> Option<&dyn DocumentIndexes> {
         None
+    }
+}
+
+impl FakeDocuments {
+    /// Keys of what a selection names; metadata are not looked at.
+    fn selected(&self, which: &Selection) -> Vec<(String, String)> {
+        let fits = |(model, id): &&(String, String)| {
+            which.model.as_ref().is_none_or(|wanted| wanted == model)
+                && which.ids.as_ref().is_none_or(|ids| ids.contains(id))
+        };
+        self.kept.lock().unwrap().keys().filter(fits).cloned().collect()
+    }
+}
+
+#[async_trait]
+impl DocumentCatalogue for FakeDocuments {
+    async fn stubs(&self, model_name: &str, ids: &[String]) -> Result<Vec<Stub>> {
+        let kept = self.kept.lock().unwrap();
+        let stub = |document: &Document| Stub {
+            document_id: document.document_id.clone(),
+            content_hash: document.content_hash(),
+            metadata: document.metadata.clone(),
+        };
+        let found = ids.iter().filter_map(|id| kept.get(&(model_name.to_owned(), id.clone())));
+        Ok(found.map(stub).collect())
+    }
+
+    /// Words are compared letter by letter; the score is how many of them there are.
+    async fn text_search(&self, query: &TextQuery) -> Result<Vec<TextHit>> {
+        let kept = self.kept.lock().unwrap();
+        let words: Vec<&str> = query.text.split_whitespace().collect();
+        let of_model = kept.values().filter(|document| document.model_name == query.model_name);
+        let mut hits: Vec<TextHit> = of_model
+            .map(|document| {
+                let Document { document_id, content, model_name, metadata, .. } = document.clone();
+                let score = words.iter().filter(|word| content.contains(**word)).count() as f64;
+                TextHit { document_id, model_name, content, metadata, score }
+            })
+            .filter(|hit| hit.score > 0.0)
+            .collect();
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        hits.truncate(query.limit);
+        Ok(hits)
+    }
+
+    async fn count(&self, which: &Selection) -> Result<u64> {
+        Ok(self.selected(which).len() as u64)
+    }
+
+    async fn remove_selected(&self, which: &Selection) -> Result<u64> {
+        let keys = self.selected(which);
+        let mut kept = self.kept.lock().unwrap();
+        Ok(keys.iter().filter(|key| kept.remove(key).is_some()).count() as u64)
+    }
+
+    async fn sizes(&self) -> Result<Vec<ModelSize>> {
+        Ok(Vec::new())
     }
 }

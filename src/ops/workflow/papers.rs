@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::course::{Course, number};
-use crate::domain::collection::Record;
+use crate::domain::collection::{KIND, RUN, Record, run_document};
 use crate::domain::document::Metadata;
 use crate::domain::experiment::Experiment;
 use crate::embed::{EmbedError, Embedder};
@@ -14,7 +14,7 @@ pub(crate) const KINDS: [&str; 5] = ["configuration", "parameters", "course", "r
 
 /// Ids of a run's documents: the same whenever and wherever they are made, so that storing twice is storing once.
 pub(crate) fn ids(experiment: &Experiment) -> Vec<String> {
-    KINDS.iter().map(|kind| format!("{}/{kind}", experiment.key)).collect()
+    KINDS.iter().map(|kind| run_document(&experiment.key, kind)).collect()
 }
 
 /// The documents with their vectors.
@@ -61,10 +61,10 @@ pub(super) async fn own_records(
 
 fn metadata(experiment: &Experiment, kind: &str) -> Metadata {
     let mut metadata = Metadata::new();
-    metadata.insert("experiment_id".to_owned(), json!(experiment.id));
+    metadata.insert(RUN.to_owned(), json!(experiment.id));
     metadata.insert("model".to_owned(), json!(experiment.model_type));
     metadata.insert("dataset".to_owned(), json!(experiment.dataset));
-    metadata.insert("kind".to_owned(), json!(kind));
+    metadata.insert(KIND.to_owned(), json!(kind));
     if let Some(accuracy) = experiment.figures.accuracy {
         metadata.insert("accuracy".to_owned(), json!(accuracy));
     }

@@ -109,7 +109,7 @@ impl<'a> Recorder<'a> {
     async fn add(&self, embeddings: Vec<Embedding>) {
         let id = self.experiment.id;
         // The first vectors of a collection decide on all: the run's documents must find room beside these.
-        let wanted = self.lab.embedder.dimension();
+        let wanted = self.lab.embedder.dimension().unwrap_or(crate::embed::BuiltIn::DIMENSION);
         let (embeddings, odd): (Vec<_>, Vec<_>) = embeddings
             .into_iter()
             .partition(|own| own.embedding.as_ref().is_none_or(|vector| vector.len() == wanted));

@@ -24,7 +24,7 @@ use super::{row, where_sql};
 /// See the module.
 #[derive(Debug)]
 pub struct Documents {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Documents {

@@ -20,6 +20,7 @@ pub mod queue;
 pub mod row;
 pub mod schema;
 mod survey;
+mod text_search;
 pub mod transfer;
 mod turn;
 mod upsert;

@@ -9,13 +9,16 @@ use crate::domain::collection::{
     Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
     StoredRecord,
 };
-use crate::domain::document::{Document, DocumentHit, DocumentQuery, EmbeddingModel};
+use crate::domain::document::{
+    Document, DocumentHit, DocumentQuery, EmbeddingModel, ModelSize, Selection, Stub, TextHit, TextQuery,
+};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::index::Nearest;
 use crate::domain::metric::{MetricPoint, Outline};
 use crate::domain::outbox::{OutboxState, Parcel};
 use crate::domain::survey::{CurveValues, Groups, Ids, Names, RunCurves};
 use crate::domain::worker::{Entered, NewWorker};
+use crate::store::catalogue::DocumentCatalogue;
 use crate::store::collections::CollectionStore;
 use crate::store::documents::{DocumentIndexes, DocumentStore};
 use crate::store::experiments::{Entry, ExperimentPage, ExperimentQuery, ExperimentStore};
@@ -115,6 +118,14 @@ measured!(DocumentStore of dyn DocumentStore {
     async fn search(&self, query: &DocumentQuery) -> Result<Nearest>;
     async fn remove(&self, document_ids: &[String]) -> Result<u64>;
     fn indexes(&self) -> Option<&dyn DocumentIndexes>;
+});
+
+measured!(DocumentCatalogue of dyn DocumentStore {
+    async fn stubs(&self, model_name: &str, ids: &[String]) -> Result<Vec<Stub>>;
+    async fn text_search(&self, query: &TextQuery) -> Result<Vec<TextHit>>;
+    async fn count(&self, which: &Selection) -> Result<u64>;
+    async fn remove_selected(&self, which: &Selection) -> Result<u64>;
+    async fn sizes(&self) -> Result<Vec<ModelSize>>;
 });
 
 measured!(CollectionStore of dyn CollectionStore {

@@ -32,6 +32,7 @@ mod schema;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod text_search;
 mod tls;
 mod transfer;
 mod workers;

@@ -234,20 +234,20 @@ fn settings(ef_search: u32, extension: &Extension, all: bool) -> String {
 }
 
 /// The parameters of a search: `$1` the vector, `$2` the model, `$3` how many, then what a filter compares with.
-struct Values<'a> {
+pub(super) struct Values<'a> {
     embedding: &'a [f32],
     model: std::borrow::Cow<'a, str>,
     limit: i64,
     compared: Vec<Compared>,
 }
 
-enum Compared {
+pub(super) enum Compared {
     Text(String),
     Json(serde_json::Value),
 }
 
 impl<'a> Values<'a> {
-    fn of(query: &'a DocumentQuery) -> Self {
+    pub(super) fn of(query: &'a DocumentQuery) -> Self {
         Values {
             embedding: &query.embedding,
             model: clean::text(&query.model_name),
@@ -257,7 +257,7 @@ impl<'a> Values<'a> {
     }
 
     /// Takes a value in; says how it is written in SQL.
-    fn push(&mut self, value: Compared) -> String {
+    pub(super) fn push(&mut self, value: Compared) -> String {
         let kind = match value {
             Compared::Text(_) => "text",
             Compared::Json(_) => "jsonb",
@@ -266,7 +266,7 @@ impl<'a> Values<'a> {
         format!("${}::{kind}", 3 + self.compared.len())
     }
 
-    fn typed(&self) -> Vec<Typed<'_>> {
+    pub(super) fn typed(&self) -> Vec<Typed<'_>> {
         let mut typed: Vec<Typed<'_>> =
             vec![(&self.embedding, Type::FLOAT4_ARRAY), (&self.model, Type::TEXT), (&self.limit, Type::INT8)];
         typed.extend(self.compared.iter().map(|value| -> Typed<'_> {
@@ -280,7 +280,7 @@ impl<'a> Values<'a> {
 }
 
 /// The filter as SQL, to follow another condition. Keys and values are parameters.
-fn condition(filter: &MetadataFilter, values: &mut Values<'_>) -> String {
+pub(super) fn condition(filter: &MetadataFilter, values: &mut Values<'_>) -> String {
     let mut sql = String::new();
     for one in &filter.conditions {
         let key = clean::text(&one.key).into_owned();

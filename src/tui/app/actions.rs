@@ -84,6 +84,14 @@ impl App {
         }
     }
 
+    /// Shows what one tab asked another for.
+    pub(super) fn follow_goals(&mut self) {
+        for goal in std::mem::take(&mut self.goals) {
+            self.go(goal.section());
+            self.with_tab(|tab, cx| tab.reach(&goal, cx));
+        }
+    }
+
     pub(super) fn show(&mut self, index: usize) {
         if index != self.active {
             self.with_tab(|tab, _| tab.hide());

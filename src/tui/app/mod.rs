@@ -15,7 +15,7 @@ use crate::domain::filter::Field;
 use crate::worker::protocol::{BackendState, Event, Failure, Request, RoleHealth, Ticket};
 
 use super::action::Action;
-use super::context::{Context, EditNote, Effect, Parting, Toast, Tone};
+use super::context::{Context, EditNote, Effect, Goal, Parting, Toast, Tone};
 use super::editor::Draft;
 use super::jobs::Jobs;
 use super::keymap::{GLOBAL, Keymap, Keys};
@@ -89,6 +89,7 @@ pub struct App {
     active: usize,
     /// The last lies on top.
     popups: Vec<Box<dyn Popup>>,
+    goals: Vec<Goal>,
     toasts: Vec<Toast>,
     health: Vec<RoleHealth>,
     jobs: Jobs,
@@ -132,6 +133,7 @@ impl App {
             sections,
             active: 0,
             popups: Vec::new(),
+            goals: Vec::new(),
             toasts: Vec::new(),
             health: Vec::new(),
             jobs: Jobs::default(),
@@ -192,6 +194,7 @@ impl App {
             }),
             Message::Terminate => self.effects.push(Effect::Quit(Parting::Signal)),
         }
+        self.follow_goals();
         if may_send {
             self.keep_arrangement(by_user);
         }
@@ -286,6 +289,7 @@ impl App {
             effects: &mut self.effects,
             toasts: &mut self.toasts,
             popups: &mut self.popups,
+            goals: &mut self.goals,
             hints: &mut self.hints,
         }
     }

@@ -11,7 +11,7 @@ use crate::domain::filter::Field;
 use crate::worker::protocol::{Event, Failure};
 
 use super::action::Action;
-use super::context::{Context, EditNote, Look};
+use super::context::{Context, EditNote, Goal, Look};
 use super::editor::Draft;
 
 pub mod activity;
@@ -47,6 +47,9 @@ pub trait Tab: Debug {
 
     /// Another tab is shown from now on: nothing need be kept fresh until the next [`Tab::refresh`].
     fn hide(&mut self) {}
+
+    /// Shows what another tab asked for; it is visible already.
+    fn reach(&mut self, _goal: &Goal, _cx: &mut Context<'_>) {}
 
     /// An action that the app did not handle itself.
     fn act(&mut self, action: Action, cx: &mut Context<'_>);

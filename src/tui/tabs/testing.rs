@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 
 use crate::tui::action::Action;
 use crate::tui::charts::testing::text_of;
-use crate::tui::context::{Context, Effect, Look, Toast};
+use crate::tui::context::{Context, Effect, Goal, Look, Toast};
 use crate::tui::keymap::{Keymap, Keys};
 use crate::tui::popups::Popup;
 use crate::tui::theme::Theme;
@@ -26,6 +26,7 @@ pub(crate) struct Desk<T> {
     pub effects: Vec<Effect>,
     pub toasts: Vec<Toast>,
     pub popups: Vec<Box<dyn Popup>>,
+    pub goals: Vec<Goal>,
     ticket: Ticket,
     hints: HashMap<Ticket, String>,
 }
@@ -39,6 +40,7 @@ impl<T: Tab> Desk<T> {
             effects: Vec::new(),
             toasts: Vec::new(),
             popups: Vec::new(),
+            goals: Vec::new(),
             ticket: Ticket(0),
             hints: HashMap::new(),
         }
@@ -57,6 +59,7 @@ impl<T: Tab> Desk<T> {
             effects: &mut self.effects,
             toasts: &mut self.toasts,
             popups: &mut self.popups,
+            goals: &mut self.goals,
             hints: &mut self.hints,
         };
         change(&mut self.tab, &mut cx);
@@ -165,6 +168,16 @@ impl<T: Tab> Desk<T> {
     }
 }
 
+/// A popup over an empty screen.
+pub(crate) fn popup_text(popup: &dyn Popup, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    let theme = Theme::default();
+    let now = Timestamp::from_second(1_750_000_000).unwrap();
+    let look = Look { theme: &theme, now, tick: 3, keys: Keys::NONE };
+    terminal.draw(|frame| popup.draw(frame, frame.area(), &look)).unwrap();
+    text_of(terminal.backend().buffer())
+}
+
 /// A whole screen without the lines that are not the tab's.
 pub(crate) fn body(screen: &str) -> String {
     let lines: Vec<&str> = screen.lines().collect();
@@ -186,7 +199,7 @@ pub(crate) type Chance = (u8, u16, u16);
 /// Lets anything happen in any order, at any size, and draws after each step. `answer` replies to a read; its number
 /// chooses among answers and failures.
 pub(crate) fn tumble<T: Tab>(tab: T, steps: &[Chance], answer: fn(&Read, u16) -> Result<Answer, Failure>) {
-    const ACTIONS: [Action; 24] = [
+    const ACTIONS: [Action; 28] = [
         Action::Up,
         Action::Down,
         Action::Left,
@@ -207,6 +220,10 @@ pub(crate) fn tumble<T: Tab>(tab: T, steps: &[Chance], answer: fn(&Read, u16) ->
         Action::Copy,
         Action::Delete,
         Action::LikeThis,
+        Action::ToggleWords,
+        Action::NextModel,
+        Action::Narrow,
+        Action::Versus,
         Action::MoreResults,
         Action::FewerResults,
         Action::ToggleSimulated,

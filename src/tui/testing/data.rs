@@ -141,18 +141,19 @@ impl Data {
                 }
                 None => Err(failure(&format!("experiment {id} does not exist"))),
             },
-            Read::DocumentsOf(id) => Ok(Answer::Documents(vec![StoredRecord {
-                id: format!("exp_{id}_config"),
-                document: Some("XGBoost on sentiment_v3 with learning_rate 0.001".to_owned()),
-                metadata: serde_json::Map::new(),
-                embedding: None,
-            }])),
+            Read::DocumentsOf(id) => Ok(Answer::Documents(vec![configuration(*id)])),
             Read::BatchFiles => Ok(Answer::BatchFiles(self.files.clone())),
             Read::Batches => Ok(Answer::Batches(Vec::new())),
+            Read::Engines(_) => Ok(Answer::Engines(Vec::new())),
             Read::Search(_) => {
                 let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
                 Ok(Answer::Search { found, took: std::time::Duration::ZERO })
             }
+            Read::Hybrid(_) => {
+                let (hits, scan) = (Vec::new(), Scan::Exact(Why::Always));
+                Ok(Answer::Hybrid { hits, scan, took: std::time::Duration::ZERO })
+            }
+            Read::DocumentStats => Ok(Answer::DocumentStats(Vec::new())),
             Read::EmbeddingModels => Ok(Answer::EmbeddingModels(Vec::new())),
             Read::Collections => Ok(Answer::Collections(Vec::new())),
             Read::Records { collection, page } => Ok(Answer::Records {
@@ -160,8 +161,8 @@ impl Data {
                 offset: page.offset,
                 records: Vec::new(),
             }),
-            Read::QueryCollection { collection, .. } => Ok(Answer::RecordHits {
-                collection: collection.clone(),
+            Read::QueryCollection(question) => Ok(Answer::RecordHits {
+                collection: question.collection.clone(),
                 hits: Vec::new(),
                 took: std::time::Duration::ZERO,
             }),
@@ -337,4 +338,14 @@ fn window_of(all: &[&Experiment], read: &ExperimentsRead) -> ExperimentRows {
     let rows: Vec<Experiment> = all.iter().skip(position).take(limit).map(|run| (*run).clone()).collect();
     let keys = rows.iter().map(|run| Key::of_id(run.id)).collect();
     ExperimentRows { rows, keys, position: position as u64, total: all.len() as u64 }
+}
+
+/// The document of a run that says how it was set.
+fn configuration(id: ExperimentId) -> StoredRecord {
+    StoredRecord {
+        id: format!("exp_{id}_config"),
+        document: Some("XGBoost on sentiment_v3 with learning_rate 0.001".to_owned()),
+        metadata: serde_json::Map::new(),
+        embedding: None,
+    }
 }

@@ -1,5 +1,7 @@
 //! A long text to scroll through: made safe once, broken into lines as far as it is looked at.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -24,6 +26,8 @@ pub struct Prose {
     paragraphs: Vec<Paragraph>,
     /// Lines above the view.
     scroll: usize,
+    /// Words that are lit wherever they stand, in lower case, and how.
+    lit: (Vec<String>, Style),
 }
 
 impl Prose {
@@ -33,10 +37,17 @@ impl Prose {
         self.paragraphs.extend(safe.split('\n').map(|line| Paragraph { text: line.to_owned(), style }));
     }
 
+    /// Lights words, whatever their case.
+    pub fn light(&mut self, words: Vec<String>, style: Style) {
+        self.lit = (words, style);
+    }
+
     /// Shows another text from its beginning; the same text stays where it is.
     pub fn replace(&mut self, other: Prose) {
         if self.paragraphs != other.paragraphs {
             *self = other;
+        } else {
+            self.lit = other.lit;
         }
     }
 
@@ -83,8 +94,27 @@ impl Prose {
             .flat_map(|paragraph| breaks(&paragraph.text, columns).map(|line| (line, paragraph.style)));
         for (y, (line, style)) in (area.y..area.bottom()).zip(lines.skip(self.scroll)) {
             buffer.set_stringn(area.x, y, line, columns, style);
+            for place in places(line, &self.lit.0) {
+                let start =
+                    area.x.saturating_add(u16::try_from(width(&line[..place.start])).unwrap_or(u16::MAX));
+                let wide = u16::try_from(width(&line[place])).unwrap_or(u16::MAX);
+                buffer.set_style(Rect::new(start, y, wide, 1).intersection(area), self.lit.1);
+            }
         }
     }
+}
+
+/// Where words begin that begin with one of these, to their ends.
+fn places(line: &str, wanted: &[String]) -> Vec<Range<usize>> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let words = line.unicode_word_indices();
+    let fits = |word: &str| {
+        let word = word.to_lowercase();
+        wanted.iter().any(|wanted| word.starts_with(wanted.as_str()))
+    };
+    words.filter(|(_, word)| fits(word)).map(|(place, word)| place..place + word.len()).collect()
 }
 
 /// The lines of one paragraph, broken at blanks where possible; an empty paragraph is one empty line.

@@ -4,6 +4,7 @@ mod batch;
 pub mod copy;
 mod demo;
 mod errors;
+mod ingest;
 mod process;
 mod read_only;
 mod run;

@@ -38,6 +38,7 @@ fn every_command_that_changes_something_is_refused() {
         &["tag", "1", "x"],
         &["rm", "1"],
         &["docs", "add", &records],
+        &["docs", "rm", "a", "--yes"],
         &["collections", "create", "abc"],
         &["collections", "rm", "abc"],
         &["collections", "add", "abc", &records],

@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use labtop::domain::collection::{
-    CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage, Space,
+    CollectionEdit, Hnsw, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage, Space,
     StoredRecord,
 };
 use labtop::domain::document::Metadata;
@@ -295,7 +295,10 @@ async fn mirror(file: &Backends, chroma: &Backends, seed: u64) {
     let names = SPACES.map(|space| format!("in-{}", space.as_str()));
     for (name, space) in names.iter().zip(SPACES) {
         for store in stores {
-            store.create(&NewCollection::new(name, &Metadata::new(), space)).await.unwrap();
+            // So dense that no record is out of reach along the index, whatever was deleted.
+            let hnsw = Hnsw { ef_construction: Some(1000), max_neighbors: Some(100), ef_search: Some(1000) };
+            let new = NewCollection { hnsw, ..NewCollection::new(name, &Metadata::new(), space) };
+            store.create(&new).await.unwrap();
         }
     }
     let (mut refused, mut found) = (0, 0);

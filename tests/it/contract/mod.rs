@@ -3,6 +3,7 @@
 //! DuckDB always runs, on a file of its own. PostgreSQL and Chroma run where `DATABASE_URL` and `CHROMA_URL` say; with
 //! `LABTOP_TEST_SERVERS=1` they must.
 
+mod catalogue;
 mod collections;
 mod documents;
 mod engine;

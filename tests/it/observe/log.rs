@@ -36,15 +36,40 @@ fn a_level_that_means_nothing_is_refused() {
 fn everything_that_can_be_logged_holds_no_secret() {
     let lab = Labtop::new();
     let address = closed_port();
-    for arguments in [&["doctor"][..], &["ls"], &["collections", "ls"], &["docs", "ls"], &["config", "show"]]
-    {
+    lab.write(
+        "labtop.toml",
+        &format!(
+            "[embed]\nmodel = 'far'\n[embed.models.far]\nurl = 'http://me:s3cretEMBED@{address}/v1?key=s3cretQUERY'\n\
+             api_key = 's3cretFAR'\nretries = 0\n[embed.models.other]\nurl = 'http://{address}'\n\
+             api_key_env = 'OTHER_KEY'\nretries = 0\n"
+        ),
+    );
+    let text = lab.write("notes.txt", "one note\n");
+    for arguments in [
+        &["doctor"][..],
+        &["ls"],
+        &["collections", "ls"],
+        &["docs", "ls"],
+        &["docs", "search", "a note"],
+        &["docs", "search", "a note", "--model", "other", "--hybrid"],
+        &["--profile", "embedded", "docs", "add", &text],
+        &["config", "show"],
+        &["config", "show", "--format", "json"],
+    ] {
         let mut command = lab.command();
+        command.env("OTHER_KEY", "s3cretOTHER");
         command.env("LABTOP_LOG", "trace").env("LABTOP_LOG_FILE", lab.folder.path().join("all.log"));
         command.env("DATABASE_URL", format!("postgres://me:s3cretPG@{address}/lab"));
         command.env("CHROMA_URL", format!("http://user:s3cretURL@{address}"));
         command.env("CHROMA_API_KEY", "s3cretKEY");
-        let ran = Ran::from(command.args(["--profile", "servers"]).args(arguments).output().unwrap());
+        if !arguments.contains(&"--profile") {
+            command.args(["--profile", "servers"]);
+        }
+        let ran = Ran::from(command.args(arguments).output().unwrap());
         assert!(!format!("{ran:?}").contains("s3cret"), "{arguments:?}: {ran:?}");
+        if arguments.contains(&"search") || arguments.contains(&"add") {
+            assert!(ran.stderr.contains("/v1/embeddings cannot be reached"), "the key was used: {ran:?}");
+        }
     }
     let log = std::fs::read_to_string(lab.folder.path().join("all.log")).unwrap();
     assert!(log.contains("TRACE"), "everything was logged");

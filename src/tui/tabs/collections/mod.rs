@@ -6,17 +6,21 @@ use ratatui::layout::{Position, Rect};
 
 use crate::domain::collection::Collection;
 use crate::tui::action::Action;
-use crate::tui::context::{Context, Look, Tone};
+use crate::tui::context::{Context, Goal, Look, Tone};
+use crate::tui::popups::form::Form;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::query_line::{QueryLine, Typed};
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Answer, Event, Failure, Read, Slot, Ticket};
+use crate::worker::protocol::{Event, Slot};
 
 use super::Tab;
 
+mod asking;
 mod forms;
+mod list;
+mod moves;
 mod query;
 mod records;
 #[cfg(test)]
@@ -24,9 +28,6 @@ mod tests;
 mod view;
 
 use records::Records;
-
-/// Rows the wheel moves.
-const WHEEL: usize = 3;
 
 /// The part of the tab that has the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub struct Collections {
     /// The selected record or collection, ready to be scrolled.
     detail: Prose,
     detail_title: String,
+    /// Id and vector of the record whose vector is shown.
+    vector: Remote<(String, Vec<f32>)>,
+    /// A collection and the question to it that another tab asked for, until the list is here.
+    sought: Option<(String, String)>,
+    /// Tenant and database, where the store has them.
+    place: Option<String>,
     /// The user was asked whether to delete: the next write that ends takes the marks away.
     deleting: bool,
 }
@@ -76,78 +83,17 @@ impl Collections {
         self.collections().get(self.cursor.selected)
     }
 
-    /// At most one read of the list is under way.
-    fn reread(&mut self, cx: &mut Context<'_>) {
-        if self.list.is_loading() {
-            self.again = true;
-        } else {
-            self.again = false;
-            self.list.load(cx.read(Slot::Collections, Read::Collections));
-        }
-    }
-
-    fn fill_list(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, cx: &mut Context<'_>) {
-        let result = match result {
-            Ok(Answer::Collections(list)) => {
-                let mut sorted = list.clone();
-                sorted.sort_by(|a, b| a.name.cmp(&b.name));
-                Ok(sorted)
-            }
-            Ok(_) => return,
-            Err(failure) => Err(failure.clone()),
-        };
-        let came = result.is_ok();
-        if !self.list.fill(ticket, result) {
-            return;
-        }
-        if came {
-            self.stay_at_name(cx);
-        }
-        if self.again {
-            self.reread(cx);
-        }
-    }
-
-    /// The list is new: the same collection stays selected where it still exists, and its records are read anew.
-    fn stay_at_name(&mut self, cx: &mut Context<'_>) {
-        let places = view::places(self, cx.area);
-        let name = self.records.collection.clone();
-        let place = name.and_then(|name| self.collections().iter().position(|known| known.name == name));
-        if let Some(place) = place {
-            self.cursor.selected = place;
-        }
-        let total = self.collections().len();
-        self.cursor.keep_visible(Table::height(places.names), total);
-        match (place, self.selected()) {
-            (Some(_), Some(collection)) => {
-                let stored = stored(collection);
-                self.records.reread(stored, Table::height(places.records), cx);
-            }
-            _ => self.turn_to_selected(cx),
-        }
-        self.show_detail();
-    }
-
-    /// Shows the records of the collection under the cursor.
-    fn turn_to_selected(&mut self, cx: &mut Context<'_>) {
-        let height = Table::height(view::places(self, cx.area).records);
-        self.records = match self.selected() {
-            Some(collection) => Records::of(Some(collection.name.clone()), stored(collection)),
-            None => Records::default(),
-        };
-        self.line.set("");
-        self.problem = None;
-        self.records.read_if_needed(height, cx);
-        self.show_detail();
-    }
-
     fn show_detail(&mut self) {
         let (title, detail) = match (self.focus, self.records.selected(), self.selected()) {
             (Focus::Names, _, Some(collection)) => {
                 (collection.name.clone(), view::collection_detail(collection))
             }
             (Focus::Names, ..) | (_, None, _) => ("Detail".to_owned(), Prose::default()),
-            (_, Some(record), _) => (record.id.clone(), view::record_detail(record)),
+            (_, Some(record), _) => {
+                let vector = self.vector.data().filter(|(id, _)| *id == record.id);
+                let vector = vector.map(|(_, vector)| vector.as_slice());
+                (record.id.clone(), view::record_detail(record, vector))
+            }
         };
         self.detail_title = title;
         self.detail.replace(detail);
@@ -163,40 +109,10 @@ impl Collections {
         }
     }
 
-    fn submit(&mut self, text: &str, cx: &mut Context<'_>) {
-        self.problem = None;
-        if text.trim().is_empty() {
-            return self.browse(cx);
-        }
-        if self.records.collection.is_none() {
-            return cx.toast(Tone::Plain, "there is no collection to ask");
-        }
-        match query::parse(text) {
-            Ok(query) => {
-                self.records.ask(query, cx);
-                self.focus_on(Focus::Records);
-                self.show_detail();
-            }
-            Err(problem) => {
-                self.problem = Some(problem);
-                self.line.focus();
-            }
-        }
-    }
-
-    /// Back to all records.
-    fn browse(&mut self, cx: &mut Context<'_>) {
-        let height = Table::height(view::places(self, cx.area).records);
-        self.problem = None;
-        self.line.set("");
-        self.records.browse(height, cx);
-        self.show_detail();
-    }
-
     fn back(&mut self, cx: &mut Context<'_>) {
         if self.focus == Focus::Detail {
             self.focus_on(Focus::Records);
-        } else if self.records.query.is_some() {
+        } else if self.records.is_narrowed() {
             self.browse(cx);
         } else if self.records.marks() > 0 {
             self.records.clear_marks();
@@ -251,87 +167,28 @@ impl Collections {
         }
     }
 
+    fn edit(&self, cx: &mut Context<'_>) {
+        match (self.focus, self.records.selected(), self.selected()) {
+            (Focus::Names, _, Some(collection)) => cx.open(Box::new(forms::edit_collection(collection))),
+            (Focus::Records | Focus::Detail, Some(record), Some(collection)) => {
+                cx.open(Box::new(forms::edit_record(&collection.name, record)));
+            }
+            _ => cx.toast(Tone::Plain, "nothing is selected to edit"),
+        }
+    }
+
+    /// Opens a form about the selected collection.
+    fn ask_of_collection(&self, form: impl Fn(&Collection) -> Form, cx: &mut Context<'_>) {
+        match self.selected() {
+            Some(collection) => cx.open(Box::new(form(collection))),
+            None => cx.toast(Tone::Plain, "there is no collection yet"),
+        }
+    }
+
     fn mark(&mut self, cx: &mut Context<'_>) {
         if self.focus == Focus::Records {
             self.records.mark();
             self.move_by(Action::Down, cx);
-        }
-    }
-
-    fn move_by(&mut self, action: Action, cx: &mut Context<'_>) {
-        let places = view::places(self, cx.area);
-        match self.focus {
-            Focus::Names => {
-                let total = self.collections().len();
-                let before = self.cursor.selected;
-                self.cursor.act(action, Table::height(places.names), total);
-                if self.cursor.selected != before {
-                    self.turn_to_selected(cx);
-                }
-            }
-            Focus::Records => {
-                let before = self.records.cursor().selected;
-                self.records.act(action, Table::height(places.records), cx);
-                if self.records.cursor().selected != before {
-                    self.show_detail();
-                }
-            }
-            Focus::Detail => self.detail.act(action, places.detail.width, places.detail.height),
-        }
-    }
-
-    fn click(&mut self, position: Position, cx: &mut Context<'_>) {
-        let places = view::places(self, cx.area);
-        if places.line.contains(position) {
-            return self.line.focus();
-        }
-        self.line.leave();
-        if places.detail.contains(position) {
-            self.focus_on(Focus::Detail);
-        } else if let Some(line) = Table::line_at(places.records, position) {
-            self.focus_on(Focus::Records);
-            if self.records.click(line, Table::height(places.records)) {
-                self.show_detail();
-            }
-        } else if let Some(line) = Table::line_at(places.names, position) {
-            self.focus_on(Focus::Names);
-            let (height, total) = (Table::height(places.names), self.collections().len());
-            let before = self.cursor.selected;
-            if self.cursor.click(line, height, total) && self.cursor.selected != before {
-                self.turn_to_selected(cx);
-            }
-        }
-    }
-
-    /// Follows the scroll bars; true when the mouse was on one.
-    fn drag(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> bool {
-        let places = view::places(self, cx.area);
-        if self.records.drag(places.records, mouse, cx) {
-            self.show_detail();
-            return true;
-        }
-        let (total, before) = (self.collections().len(), self.cursor.selected);
-        let dragged = Table::drag(places.names, mouse, &mut self.cursor, total);
-        if dragged && self.cursor.selected != before {
-            self.turn_to_selected(cx);
-        }
-        dragged
-    }
-
-    fn wheel(&mut self, down: bool, position: Position, cx: &mut Context<'_>) {
-        let places = view::places(self, cx.area);
-        if places.detail.contains(position) {
-            self.detail.scroll(down, WHEEL, places.detail.width, places.detail.height);
-        } else if places.names.contains(position) {
-            let (height, total) = (Table::height(places.names), self.collections().len());
-            let before = self.cursor.selected;
-            self.cursor.scroll(down, WHEEL, height, total);
-            if self.cursor.selected != before {
-                self.turn_to_selected(cx);
-            }
-        } else {
-            self.records.scroll(down, WHEEL, Table::height(places.records), cx);
-            self.show_detail();
         }
     }
 }
@@ -353,6 +210,12 @@ impl Tab for Collections {
         self.reread(cx);
     }
 
+    fn reach(&mut self, goal: &Goal, cx: &mut Context<'_>) {
+        if let Goal::Records { collection, question } = goal {
+            self.look_at(collection, question, cx);
+        }
+    }
+
     fn act(&mut self, action: Action, cx: &mut Context<'_>) {
         match action {
             Action::Filter => self.line.focus(),
@@ -365,6 +228,19 @@ impl Tab for Collections {
             Action::Create => cx.open(Box::new(forms::create())),
             Action::Add => self.add(cx),
             Action::Delete => self.delete(cx),
+            Action::Edit => self.edit(cx),
+            Action::Rename => self.ask_of_collection(forms::rename, cx),
+            Action::Duplicate => self.ask_of_collection(forms::duplicate, cx),
+            Action::Export => {
+                let filter = self.records.filter();
+                self.ask_of_collection(|collection| forms::export(collection, filter.clone()), cx);
+            }
+            Action::LikeThis => self.like_selected(cx),
+            Action::GoRun => self.go_to_run(cx),
+            Action::ShowVector => self.toggle_vector(cx),
+            Action::MoreResults | Action::FewerResults => {
+                self.records.change_results(action == Action::MoreResults, cx);
+            }
             Action::Mark => self.mark(cx),
             Action::Copy | Action::CopyLine => self.copy(action == Action::CopyLine, cx),
             _ => self.move_by(action, cx),
@@ -414,6 +290,8 @@ impl Tab for Collections {
                     self.show_detail();
                 }
             }
+            Event::Answer { ticket, slot: Slot::Vector, result } => self.fill_vector(*ticket, result, cx),
+            Event::Health(roles) => self.place = view::place_of(roles).or(self.place.take()),
             Event::Done { result: Ok(_), .. } if std::mem::take(&mut self.deleting) => {
                 self.records.clear_marks();
             }
@@ -423,14 +301,34 @@ impl Tab for Collections {
 
     fn hints(&self) -> &'static [Action] {
         match self.focus {
-            Focus::Names => &[Action::Open, Action::Filter, Action::Create, Action::Add, Action::Delete],
-            Focus::Records => &[Action::Filter, Action::Add, Action::Mark, Action::Delete, Action::Copy],
-            Focus::Detail => &[Action::Back, Action::Copy, Action::Delete],
+            Focus::Names => &[
+                Action::Open,
+                Action::Filter,
+                Action::Create,
+                Action::Add,
+                Action::Delete,
+                Action::Rename,
+                Action::Edit,
+                Action::Duplicate,
+                Action::Export,
+            ],
+            Focus::Records => &[
+                Action::Filter,
+                Action::Add,
+                Action::Edit,
+                Action::LikeThis,
+                Action::Mark,
+                Action::Delete,
+                Action::GoRun,
+                Action::ShowVector,
+                Action::Copy,
+            ],
+            Focus::Detail => &[Action::Back, Action::Edit, Action::ShowVector, Action::Copy, Action::Delete],
         }
     }
 
     fn is_busy(&self) -> bool {
-        self.list.is_loading() || self.records.is_loading()
+        self.list.is_loading() || self.records.is_loading() || self.vector.is_loading()
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {

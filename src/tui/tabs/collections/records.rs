@@ -6,21 +6,24 @@ use std::time::Duration;
 use crossterm::event::MouseEvent;
 use ratatui::layout::Rect;
 
-use crate::domain::collection::{RecordHit, RecordPage, StoredRecord};
+use crate::domain::collection::{RecordFilter, RecordHit, RecordPage, StoredRecord};
 use crate::tui::action::Action;
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Answer, Failure, Read, Slot, Ticket};
+use crate::worker::protocol::{Answer, Failure, Read, RecordQuestion, Slot, Ticket};
 
 use super::query::Query;
 
 /// Records that are read at once.
 const PAGE: usize = 100;
 
-/// Results of a question, as in the published example.
+/// Results of a question at first, as in the published example.
 const RESULTS: usize = 5;
+
+/// Steps of `+` and `-`.
+const STEPS: [usize; 9] = [1, 3, 5, 10, 20, 50, 100, 200, 500];
 
 /// A part of the collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,36 +40,98 @@ pub(super) struct Found {
 }
 
 /// State of the right side of the tab.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Records {
     /// Whose records these are.
     pub collection: Option<String>,
     page: Remote<Page>,
     /// Where the page that was asked for last begins.
     asked: usize,
-    /// Records of the collection, as far as known.
+    /// Records of the collection, or of those that fit the conditions, as far as known.
     stored: usize,
+    /// Records of the collection, as it was counted last.
+    all: usize,
+    /// Conditions that narrow the list; a question has its own.
+    conditions: RecordFilter,
+    /// Of those that fit conditions nobody knows the number: the last has been seen.
+    end_seen: bool,
     browsing: Cursor,
     /// The question, while its results are shown.
     pub query: Option<Query>,
     found: Remote<Found>,
+    /// The answer under way is to the same question as the one in view.
+    asked_again: bool,
+    /// How many a question finds.
+    results: usize,
     finding: Cursor,
     marked: BTreeSet<String>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Records {
+            collection: None,
+            page: Remote::Idle,
+            asked: 0,
+            stored: 0,
+            all: 0,
+            conditions: RecordFilter::default(),
+            end_seen: false,
+            browsing: Cursor::default(),
+            query: None,
+            found: Remote::Idle,
+            asked_again: false,
+            results: RESULTS,
+            finding: Cursor::default(),
+            marked: BTreeSet::new(),
+        }
+    }
 }
 
 impl Records {
     /// Turns to a collection; nothing is kept of the one before.
     pub fn of(collection: Option<String>, stored: usize) -> Self {
-        Records { collection, stored, ..Records::default() }
+        Records { collection, stored, all: stored, ..Records::default() }
     }
 
     /// The collection may have changed: its page is read again.
     pub fn reread(&mut self, stored: usize, height: usize, cx: &mut Context<'_>) {
-        self.stored = stored;
-        self.browsing.keep_visible(height, stored);
+        self.all = stored;
+        if !self.has_conditions() {
+            self.stored = stored;
+        }
+        self.end_seen = false;
+        self.browsing.keep_visible(height, self.listed());
         if self.query.is_none() {
             self.read(height, cx);
+        } else if !self.found.is_loading() {
+            self.ask_again(cx);
         }
+    }
+
+    /// Not all records are in view, but those that a question found or that fit its conditions.
+    pub fn is_narrowed(&self) -> bool {
+        self.query.is_some() || self.has_conditions()
+    }
+
+    fn has_conditions(&self) -> bool {
+        self.conditions != RecordFilter::default()
+    }
+
+    /// The conditions in force.
+    pub fn filter(&self) -> RecordFilter {
+        self.query.as_ref().map_or_else(|| self.conditions.clone(), |query| query.filter.clone())
+    }
+
+    /// Records that fit the conditions may follow after those that are known.
+    pub fn goes_on(&self) -> bool {
+        self.found().is_none() && self.has_conditions() && !self.end_seen && self.stored > 0
+    }
+
+    /// Rows of the list: a last one stands for those that may follow.
+    fn listed(&self) -> usize {
+        let goes_on = self.has_conditions() && !self.end_seen && self.stored > 0;
+        self.stored + usize::from(goes_on)
     }
 
     /// What a question found. Until its first answer, and when that fails, the records stay in view.
@@ -76,7 +141,7 @@ impl Records {
 
     /// Rows of what is shown.
     pub fn total(&self) -> usize {
-        self.found().map_or(self.stored, |found| found.hits.len())
+        self.found().map_or_else(|| self.listed(), |found| found.hits.len())
     }
 
     pub fn cursor(&self) -> Cursor {
@@ -106,7 +171,7 @@ impl Records {
 
     /// What is in view is not what was asked for.
     pub fn is_stale(&self) -> bool {
-        self.failure().is_some() || self.found.is_loading()
+        self.failure().is_some() || (self.found.is_loading() && !self.asked_again)
     }
 
     pub fn is_loading(&self) -> bool {
@@ -171,31 +236,73 @@ impl Records {
         dragged
     }
 
-    /// Asks for the records nearest to a text.
-    pub fn ask(&mut self, query: Query, cx: &mut Context<'_>) {
-        let Some(collection) = self.collection.clone() else {
+    /// Asks for the nearest records, or lists those that fit where there is nothing to compare with.
+    pub fn ask(&mut self, query: Query, height: usize, cx: &mut Context<'_>) {
+        if query.by.is_none() {
+            return self.list_fitting(query.filter, height, cx);
+        }
+        self.query = Some(query);
+        self.finding = Cursor::default();
+        self.asked_again = false;
+        self.send(cx);
+    }
+
+    /// The same question again, as records may have changed.
+    fn ask_again(&mut self, cx: &mut Context<'_>) {
+        self.asked_again = true;
+        self.send(cx);
+    }
+
+    /// More or fewer results of the question.
+    pub fn change_results(&mut self, more: bool, cx: &mut Context<'_>) {
+        let next = match more {
+            true => STEPS.into_iter().find(|step| *step > self.results),
+            false => STEPS.into_iter().rev().find(|step| *step < self.results),
+        };
+        if let (Some(next), true) = (next, self.query.is_some()) {
+            self.results = next;
+            self.ask_again(cx);
+        }
+    }
+
+    fn list_fitting(&mut self, conditions: RecordFilter, height: usize, cx: &mut Context<'_>) {
+        self.query = None;
+        self.found.clear();
+        self.turn_to(conditions, height, cx);
+    }
+
+    /// Another list: nothing of the one before stays in view.
+    fn turn_to(&mut self, conditions: RecordFilter, height: usize, cx: &mut Context<'_>) {
+        self.conditions = conditions;
+        self.end_seen = false;
+        self.stored = if self.has_conditions() { 0 } else { self.all };
+        self.page.clear();
+        self.browsing = Cursor::default();
+        self.read(height, cx);
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) {
+        let (Some(collection), Some(query)) = (self.collection.clone(), self.query.clone()) else {
+            return;
+        };
+        let Query { by: Some(by), filter } = query else {
             return;
         };
         // One slot for both: this read cancels the one of a page, whose answer will not come.
         if self.page.is_loading() {
             self.page.clear();
         }
-        let read = Read::QueryCollection {
-            collection,
-            text: query.text.clone(),
-            n_results: RESULTS,
-            filter: query.filter.clone(),
-        };
-        self.query = Some(query);
-        self.finding = Cursor::default();
-        self.found.load(cx.read(Slot::Records, read));
+        let question = RecordQuestion { collection, by, n_results: self.results, filter };
+        self.found.load(cx.read(Slot::Records, Read::QueryCollection(question)));
     }
 
     /// Back from the results to the records; false when there were no results.
     pub fn browse(&mut self, height: usize, cx: &mut Context<'_>) -> bool {
         let was_asking = self.query.take().is_some();
         self.found.clear();
-        if was_asking {
+        if self.has_conditions() {
+            self.turn_to(RecordFilter::default(), height, cx);
+        } else if was_asking {
             self.read_if_needed(height, cx);
         }
         was_asking
@@ -206,7 +313,7 @@ impl Records {
         if self.query.is_some() || self.page.failure().is_some() {
             return;
         }
-        let window = self.browsing.window(height, self.stored);
+        let window = self.browsing.window(height, self.listed());
         let within = |offset: usize, count: usize| offset <= window.start && window.end <= offset + count;
         let here = self.page.data().is_some_and(|page| within(page.offset, page.records.len()));
         let coming = self.page.is_loading() && within(self.asked, PAGE.max(height));
@@ -220,9 +327,10 @@ impl Records {
             return;
         };
         let limit = PAGE.max(height);
-        let window = self.browsing.window(height, self.stored);
+        let window = self.browsing.window(height, self.listed());
         self.asked = window.start.saturating_sub((limit - window.len()) / 2);
-        let page = RecordPage { offset: self.asked, limit, ..RecordPage::default() };
+        let filter = self.conditions.clone();
+        let page = RecordPage { offset: self.asked, limit, filter, ..RecordPage::default() };
         self.page.load(cx.read(Slot::Records, Read::Records { collection, page }));
     }
 
@@ -245,7 +353,9 @@ impl Records {
                 filled
             }
             Ok(Answer::RecordHits { hits, took, .. }) => {
-                self.found.fill(ticket, Ok(Found { hits: hits.clone(), took: *took }))
+                let filled = self.found.fill(ticket, Ok(Found { hits: hits.clone(), took: *took }));
+                self.finding.keep_visible(height, hits.len());
+                filled
             }
             Ok(_) => false,
             Err(failure) => {
@@ -257,7 +367,9 @@ impl Records {
     /// A page that is not full is the last; one that goes beyond the count says that there are more.
     fn learn_total(&mut self, offset: usize, count: usize, height: usize) {
         let end = offset + count;
-        self.stored = if count < PAGE.max(height) { end } else { self.stored.max(end) };
-        self.browsing.keep_visible(height, self.stored);
+        let last = count < PAGE.max(height);
+        self.end_seen |= last;
+        self.stored = if last { end } else { self.stored.max(end) };
+        self.browsing.keep_visible(height, self.listed());
     }
 }

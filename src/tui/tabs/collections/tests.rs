@@ -7,13 +7,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::collection::{NewCollection, RecordHit, RecordPage, Space, StoredRecord};
+use crate::domain::collection::{
+    CollectionEdit, Hnsw, NewCollection, RecordEdit, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
+};
 use crate::domain::document::Metadata;
 use crate::tui::context::Effect;
 use crate::tui::tabs::testing::{Desk, body, down, tumble};
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::Data;
-use crate::worker::protocol::{Command, Write};
+use crate::worker::protocol::{
+    Answer, CollectionChange, Command, ExportForm, Failure, Likeness, Read, RecordQuestion, Ticket, Write,
+};
 
 fn object(value: Value) -> Metadata {
     let Value::Object(object) = value else { panic!("{value} is no object") };
@@ -175,12 +179,7 @@ fn a_collection_that_shrank_is_browsed_to_its_end() {
 fn a_question_with_a_condition() {
     let mut desk = desk(80, 21);
     desk.act(Action::Filter).submit(r#"good sound where {"rating": 5}"#);
-    let read = Read::QueryCollection {
-        collection: "product_reviews".to_owned(),
-        text: "good sound".to_owned(),
-        n_results: 5,
-        filter: Some(object(json!({"rating": 5}))),
-    };
+    let read = question(Likeness::Text("good sound".to_owned()), json!({"rating": 5}), 5);
     let ticket = {
         let requests = desk.requests();
         assert_eq!(requests.len(), 1);
@@ -280,8 +279,230 @@ fn forms_make_what_was_typed() {
         id: "r1".to_owned(),
         text: "good".to_owned(),
         metadata: Metadata::new(),
+        replace: false,
     };
     assert_eq!(desk.writes(), [write]);
+    desk.act(Action::Create);
+    fill(&mut desk, &["reviews", "", "", "", "200", "", "50"]);
+    let hnsw = Hnsw { ef_construction: Some(200), max_neighbors: None, ef_search: Some(50) };
+    let new = NewCollection { hnsw, ..NewCollection::new("reviews", &Metadata::new(), Space::Cosine) };
+    assert_eq!(desk.writes(), [Write::CreateCollection(new)]);
+}
+
+fn question(by: Likeness, condition: Value, n_results: usize) -> Read {
+    let filter = RecordFilter { r#where: condition.as_object().cloned(), where_document: None };
+    Read::QueryCollection(RecordQuestion { collection: "product_reviews".to_owned(), by, n_results, filter })
+}
+
+fn hits() -> Answer {
+    let hits = vec![RecordHit { record: record("review_2", "battery"), distance: 0.1 }];
+    Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::ZERO }
+}
+
+/// Takes what stands in a field away, then types.
+fn retype(desk: &mut Desk<Collections>, texts: &[&str]) {
+    let mut popup = desk.popups.pop().expect("no form was opened");
+    desk.with(|_, cx| {
+        for text in texts {
+            popup.key(KeyEvent::new(KeyCode::Char('u'), crossterm::event::KeyModifiers::CONTROL), cx);
+            for character in text.chars() {
+                popup.key(KeyEvent::from(KeyCode::Char(character)), cx);
+            }
+            popup.key(KeyEvent::from(KeyCode::Tab), cx);
+        }
+        popup.key(KeyEvent::from(KeyCode::Enter), cx);
+    });
+}
+
+#[test]
+fn a_collection_is_renamed_changed_copied_and_written() {
+    let mut desk = desk(80, 21);
+    let name = || "product_reviews".to_owned();
+    desk.act(Action::Rename);
+    retype(&mut desk, &["all_reviews"]);
+    let edit = CollectionEdit { name: Some("all_reviews".to_owned()), metadata: None };
+    assert_eq!(desk.writes(), [Write::Collection(CollectionChange::Edit { name: name(), edit })]);
+    desk.act(Action::Edit);
+    retype(&mut desk, &[r#"{"version": 2}"#]);
+    let edit = CollectionEdit { name: None, metadata: Some(object(json!({"version": 2}))) };
+    assert_eq!(desk.writes(), [Write::Collection(CollectionChange::Edit { name: name(), edit })]);
+    desk.act(Action::Duplicate);
+    fill(&mut desk, &[""]);
+    let copy = CollectionChange::Copy { from: name(), to: "product_reviews_copy".to_owned() };
+    assert_eq!(desk.writes(), [Write::Collection(copy)]);
+
+    desk.read_only = true;
+    desk.act(Action::Rename);
+    retype(&mut desk, &["other"]);
+    assert_eq!(desk.writes(), []);
+    desk.act(Action::Export);
+    retype(&mut desk, &["out.parquet", "no"]);
+    let export = ExportForm { collection: name(), path: "out.parquet".into(), ..ExportForm::default() };
+    assert_eq!(desk.writes(), [Write::Collection(CollectionChange::Export(export))], "a file may be written");
+}
+
+#[test]
+fn a_form_names_the_field_that_is_wrong() {
+    for (action, texts, told) in [
+        (Action::Rename, &["a b"][..], "only letters, digits"),
+        (Action::Rename, &["product_reviews"], "called so already"),
+        (Action::Duplicate, &["product_reviews"], "another name"),
+        (Action::Edit, &[r#"{"a": {}}"#], "`a` must be a text"),
+        (Action::Export, &["out.csv"], ".jsonl or .parquet"),
+        (Action::Export, &["out.jsonl", "perhaps"], "vectors: yes or no"),
+        (Action::Create, &["new", "", "", "l3"], "unknown space 'l3'"),
+        (Action::Create, &["new", "", "", "l2", "many"], "ef_construction must be a whole"),
+    ] {
+        let mut desk = desk(100, 21);
+        desk.act(action);
+        let mut popup = desk.popups.pop().unwrap();
+        desk.with(|_, cx| {
+            for text in texts {
+                popup.key(KeyEvent::new(KeyCode::Char('u'), crossterm::event::KeyModifiers::CONTROL), cx);
+                for character in text.chars() {
+                    popup.key(KeyEvent::from(KeyCode::Char(character)), cx);
+                }
+                popup.key(KeyEvent::from(KeyCode::Tab), cx);
+            }
+            popup.key(KeyEvent::from(KeyCode::Enter), cx);
+        });
+        assert_eq!(desk.writes(), [], "{told}");
+        let shown = crate::tui::tabs::testing::popup_text(&*popup, 100, 21);
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+}
+
+#[test]
+fn a_record_is_edited_and_keys_taken_out_go() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Open).act(Action::Edit);
+    fill(&mut desk, &["", ""]);
+    assert_eq!(desk.writes(), [], "nothing was changed");
+    desk.act(Action::Edit);
+    retype(&mut desk, &["Fine", r#"{"rating": 4, "category": "audio"}"#]);
+    let edit = RecordEdit {
+        id: "review_1".to_owned(),
+        document: Some("Fine".to_owned()),
+        embedding: None,
+        metadata: object(json!({"rating": 4, "verified_purchase": null})),
+    };
+    let update = CollectionChange::UpdateRecord { collection: "product_reviews".to_owned(), edit };
+    assert_eq!(desk.writes(), [Write::Collection(update)]);
+}
+
+#[test]
+fn what_is_like_a_record_or_a_vector_is_asked_for() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::LikeThis);
+    assert!(desk.reads().is_empty(), "no record is selected");
+    desk.act(Action::Open).act(Action::LikeThis);
+    let like = |condition, count| question(Likeness::Record("review_1".to_owned()), condition, count);
+    assert_eq!(desk.reads(), [like(Value::Null, 5)]);
+    desk.act(Action::Filter).submit(r#" where {"rating": 5}"#);
+    assert_eq!(desk.reads(), [like(json!({"rating": 5}), 5)]);
+    desk.act(Action::MoreResults);
+    assert_eq!(desk.reads(), [like(json!({"rating": 5}), 10)]);
+    desk.act(Action::Back).requests();
+    desk.act(Action::Filter).submit("[1, 0]");
+    assert_eq!(desk.tab.problem.as_deref(), Some("vector: it has 2 dimensions, the collection has 384"));
+    assert!(desk.reads().is_empty() && desk.tab.is_typing());
+}
+
+#[test]
+fn conditions_alone_narrow_the_list_page_by_page() {
+    let mut desk = large(21);
+    desk.act(Action::Filter);
+    insta::assert_snapshot!("operators", desk.screen());
+    desk.submit(r#"where {"rating": 5}"#);
+    let condition = |read| match read {
+        Read::Records { page: RecordPage { offset, filter, .. }, .. } => (offset, filter.r#where),
+        other => panic!("{other:?}"),
+    };
+    let asked = |desk: &mut Desk<Collections>| desk.reads().into_iter().map(condition).collect::<Vec<_>>();
+    let rating = Some(object(json!({"rating": 5})));
+    assert_eq!(desk.effects.len(), 1);
+    desk.answer(Slot::Records, Ok(page(0, 100)));
+    assert!(desk.screen().contains("1 of 100+"), "{}", desk.screen());
+    assert_eq!(asked(&mut desk), [(0, rating.clone())]);
+    desk.act(Action::Bottom).answer(Slot::Records, Ok(page(43, 69)));
+    assert_eq!(asked(&mut desk), [(43, rating)]);
+    desk.act(Action::Bottom);
+    assert!(desk.screen().contains("112 of 112"), "{}", desk.screen());
+    desk.act(Action::Back).answer(Slot::Records, Ok(page(0, 100)));
+    assert_eq!(asked(&mut desk), [(0, None)]);
+    assert!(desk.screen().contains("1 of 10,000"), "{}", desk.screen());
+}
+
+#[test]
+fn the_vector_of_a_record_is_shown_on_demand() {
+    let mut desk = desk(160, 42);
+    desk.act(Action::Open).act(Action::ShowVector);
+    let whole = StoredRecord { embedding: Some(vec![0.5, -0.25]), ..record("review_1", "x") };
+    let records = vec![whole];
+    let answer = Answer::Records { collection: "product_reviews".to_owned(), offset: 0, records };
+    desk.answer(Slot::Vector, Ok(answer));
+    let shown = desk.screen();
+    assert!(shown.contains("vector · 2 dimensions") && shown.contains("[0.5, -0.25]"), "{shown}");
+    desk.act(Action::Down);
+    assert!(!desk.screen().contains("vector ·"), "of another record");
+}
+
+#[test]
+fn a_record_leads_to_its_run() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Open).act(Action::GoRun);
+    assert!(desk.goals.is_empty() && desk.toasts.len() == 1, "a review is about no run");
+    let key = "0190c8a1-0000-7000-8000-000000000007";
+    let mut course = record(&format!("{key}/course"), "Course");
+    course.metadata = object(json!({"experiment_id": 7, "kind": "course"}));
+    let records = vec![course];
+    let answer = Answer::Records { collection: "product_reviews".to_owned(), offset: 0, records };
+    desk.refresh().answer(Slot::Collections, Ok(list(1))).answer(Slot::Records, Ok(answer));
+    desk.act(Action::GoRun);
+    assert_eq!(desk.goals, [Goal::Run { id: 7, key: Some(key.to_owned()) }]);
+}
+
+#[test]
+fn another_tab_leads_to_the_records_of_a_run() {
+    let mut desk = Desk::new(Collections::default(), 80, 21);
+    let goal = |collection: &str| Goal::Records {
+        collection: collection.to_owned(),
+        question: r#"where {"experiment_id": 7}"#.to_owned(),
+    };
+    desk.refresh().with(|tab, cx| tab.reach(&goal("product_reviews"), cx));
+    desk.answer(Slot::Collections, Ok(list(2)));
+    assert_eq!(desk.tab.records.collection.as_deref(), Some("product_reviews"));
+    let read = desk.reads().pop();
+    assert!(
+        matches!(&read, Some(Read::Records { page, .. }) if page.filter.r#where == Some(object(json!({"experiment_id": 7})))),
+        "{read:?}"
+    );
+    desk.with(|tab, cx| tab.reach(&goal("nowhere"), cx));
+    assert_eq!(desk.toasts.pop().map(|toast| toast.text).as_deref(), Some("there is no collection nowhere"));
+}
+
+#[test]
+fn the_selected_one_is_followed_to_its_new_name() {
+    let mut desk = desk(80, 21);
+    let renamed = vec![
+        collection("all_reviews", 2),
+        collection("xgboost_sentiment_analysis_v3", 5),
+        collection("empty-one", 0),
+    ];
+    desk.refresh().answer(Slot::Collections, Ok(Answer::Collections(renamed)));
+    assert_eq!(desk.tab.selected().map(|selected| selected.name.as_str()), Some("all_reviews"));
+    assert_eq!(desk.tab.records.collection.as_deref(), Some("all_reviews"));
+}
+
+#[test]
+fn changes_ask_the_same_question_again() {
+    let mut desk = desk(80, 21);
+    desk.act(Action::Filter).submit("sound").answer(Slot::Records, Ok(hits()));
+    desk.requests();
+    desk.refresh().answer(Slot::Collections, Ok(list(3)));
+    let text = Likeness::Text("sound".to_owned());
+    assert_eq!(desk.reads(), [Read::Collections, question(text, Value::Null, 5)]);
+    assert!(desk.screen().contains("review_2"), "what was found stays in view");
 }
 
 /// Types into the fields of the topmost form and sends it.
@@ -357,7 +578,7 @@ fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
         (_, 0) => Err(down()),
         (Read::Collections, 1) => Ok(Answer::Collections(Vec::new())),
         (Read::Collections, _) => Ok(list(u64::from(number) * 7)),
-        (Read::QueryCollection { .. }, _) => {
+        (Read::QueryCollection(_), _) => {
             let hits = vec![RecordHit { record: record("review_1", "amazing sound"), distance: 0.4321 }];
             Ok(Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::ZERO })
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::domain::collection::{Collection, StoredRecord};
 use crate::domain::document::Metadata;
+use crate::domain::record_filter::{DOCUMENT_OPERATORS, OPERATORS};
 use crate::domain::text::first_characters;
 use crate::tui::context::Look;
 use crate::tui::theme::Theme;
@@ -17,8 +18,10 @@ use crate::tui::widgets::pane::{Pane, put};
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::table::{self, Cell, Column, Row, Table};
 use crate::tui::widgets::{notice, sheet};
+use crate::worker::protocol::{BackendState, RoleHealth};
 
-use super::{Collections, Focus};
+use super::records::Records;
+use super::{Collections, Focus, query};
 
 /// Where everything is; `names`, `records` and `detail` are insides of panes, below what is said of a failure.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +84,9 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
     let theme = look.theme;
     let focused = tab.focus == Focus::Names && !tab.line.is_typing();
     let total = tab.collections().len();
-    let pane = Pane::new("Collections")
+    // Tenant and database say more than the name of the tab, where there is room for both and the position.
+    let place = tab.place.as_deref().filter(|place| place.len() + 16 <= usize::from(area.width));
+    let pane = Pane::new(place.unwrap_or("Collections"))
         .focused(focused)
         .loading(tab.list.is_loading())
         .note(table::position(tab.cursor, total), theme.dim);
@@ -133,10 +138,8 @@ fn draw_records(tab: &Collections, places: &Places, frame: &mut Frame<'_>, look:
     let records = &tab.records;
     let focused = tab.focus == Focus::Records || tab.line.is_typing();
     let title = records.collection.as_deref().unwrap_or("Records");
-    let mut pane = Pane::new(title)
-        .focused(focused)
-        .loading(records.is_loading())
-        .note(table::position(records.cursor(), records.total()), theme.dim);
+    let mut pane =
+        Pane::new(title).focused(focused).loading(records.is_loading()).note(position(records), theme.dim);
     if let Some(found) = records.found() {
         pane = pane.note(number::took(found.took), theme.dim);
     }
@@ -144,7 +147,7 @@ fn draw_records(tab: &Collections, places: &Places, frame: &mut Frame<'_>, look:
         pane = pane.note(format!("{} marked", number::count(records.marks() as u64)), theme.marked);
     }
     pane.draw(places.records_pane, frame.buffer_mut(), look);
-    let hint = r#"find by meaning: good sound where {"rating": 5}"#;
+    let hint = r#"good sound where {"rating": 5} · like:ID · [0.1, …]"#;
     tab.line.draw(frame, places.line, theme, "/ ", hint);
     let buffer = frame.buffer_mut();
     draw_note(tab, places.note, buffer, look);
@@ -158,14 +161,32 @@ fn draw_records(tab: &Collections, places: &Places, frame: &mut Frame<'_>, look:
     }
 }
 
-/// Below the line: what is wrong with it, else what is known of the collection.
+/// The place of the cursor; `12 of 100+` where more may fit than is known.
+fn position(records: &Records) -> String {
+    match (records.total(), records.goes_on()) {
+        (total, true) => format!("{}+", table::position(records.cursor(), total - 1)),
+        (total, false) => table::position(records.cursor(), total),
+    }
+}
+
+/// Below the line: what is wrong with it, what can be written while it is typed, else what is known of the collection.
 fn draw_note(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let (text, style) = match (&tab.problem, tab.selected()) {
         (Some(problem), _) => (problem.clone(), look.theme.bad),
+        (None, _) if tab.line.is_typing() => (operators(tab.line.value()), look.theme.dim),
         (None, Some(collection)) => (summary(collection), look.theme.dim),
         (None, None) => return,
     };
     put(area, buffer, &text, style);
+}
+
+/// Those of the condition that is being typed; the other condition is named behind.
+fn operators(line: &str) -> String {
+    if query::asks_of_documents(line) {
+        DOCUMENT_OPERATORS.join(" ")
+    } else {
+        format!(r#"{} · where_document {{"$contains": "bass"}}"#, OPERATORS[..10].join(" "))
+    }
 }
 
 fn summary(collection: &Collection) -> String {
@@ -199,7 +220,7 @@ fn in_a_line(metadata: &Metadata) -> String {
 fn draw_nothing(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let lines: &[&str] = if tab.records.is_loading() {
         &["reading…"]
-    } else if tab.records.query.is_some() {
+    } else if tab.records.is_narrowed() {
         &["Nothing found.", "{back} shows all records"]
     } else if tab.records.collection.is_some() {
         &["No records yet.", "{add} adds one"]
@@ -272,12 +293,26 @@ pub(super) fn collection_detail(collection: &Collection) -> Prose {
     prose
 }
 
-/// The whole document, then its metadata.
-pub(super) fn record_detail(record: &StoredRecord) -> Prose {
+/// The whole document, then its metadata, and its vector where that was asked for.
+pub(super) fn record_detail(record: &StoredRecord, vector: Option<&[f32]>) -> Prose {
     let mut prose = Prose::default();
     prose.push(record.document.as_deref().unwrap_or("no text, only an embedding"), Style::new());
     push_metadata(&mut prose, &record.metadata);
+    if let Some(vector) = vector {
+        prose.push("", Style::new());
+        prose.push(&format!("vector · {}", counted(vector.len() as u64, "dimension")), heading());
+        prose.push(&format!("{vector:?}"), Style::new());
+    }
     prose
+}
+
+/// Tenant and database of the store, where it has them: what its health says behind its address.
+pub(super) fn place_of(roles: &[RoleHealth]) -> Option<String> {
+    let role = roles.iter().find(|role| role.role == "collections" && role.backend == "Chroma")?;
+    match &role.state {
+        BackendState::Up { place, .. } => place.rsplit_once(' ').map(|(_, place)| place.to_owned()),
+        BackendState::Unknown | BackendState::Down { .. } => None,
+    }
 }
 
 fn push_metadata(prose: &mut Prose, metadata: &Metadata) {

@@ -194,6 +194,25 @@ impl List {
         }
     }
 
+    /// Reads the rows around a run: where it stood, or else among all rows by their ids.
+    pub fn seek(&mut self, cx: &mut Context<'_>, height: usize, id: ExperimentId) {
+        let limit = rows_at_once(height);
+        let known =
+            self.place_of(id).and_then(|place| Some((place, self.window.data()?.key(place)?.clone())));
+        self.selected = Some(id);
+        if let Some((place, key)) = known {
+            self.cursor.selected = place;
+            let start = place.saturating_sub(limit / 2);
+            return self.read(cx, Part::Around(key), start..start + limit);
+        }
+        self.cursor = Cursor::default();
+        self.filter.clear();
+        (self.sort, self.descending) = (Field::Id, true);
+        self.without_simulated = false;
+        self.restarted = true;
+        self.read(cx, Part::Around(Key::of_id(id)), 0..limit);
+    }
+
     /// Reads when the view comes near the end of what is here or under way.
     pub fn ensure(&mut self, cx: &mut Context<'_>, height: usize) {
         let Some(window) = self.window.data() else {

@@ -11,7 +11,7 @@ use crate::domain::experiment::ExperimentId;
 use crate::domain::filter::Field;
 use crate::tui::action::Action;
 use crate::tui::charts::view::View;
-use crate::tui::context::{Context, EditNote, Look, Tone};
+use crate::tui::context::{Context, EditNote, Goal, Look, Tone};
 use crate::tui::editor::Draft;
 use crate::tui::widgets::input::TextLine;
 use crate::worker::protocol::{Event, Failure, LogLine, Slot};
@@ -39,6 +39,7 @@ mod detail;
 mod forms;
 mod groups;
 mod groups_view;
+mod jumps;
 mod list;
 mod marks;
 mod memory;
@@ -80,6 +81,8 @@ pub struct Experiments {
     full: bool,
     line: TextLine,
     typing: bool,
+    /// A run that another tab asked for.
+    sought: Option<jumps::Sought>,
     /// The newest running one is selected as long as the user does not move.
     follow: bool,
     /// What the last archiving put away.
@@ -110,6 +113,7 @@ impl Default for Experiments {
             full: false,
             line: TextLine::default(),
             typing: false,
+            sought: None,
             follow: true,
             undoable: VecDeque::new(),
             log: VecDeque::new(),
@@ -137,6 +141,12 @@ impl Tab for Experiments {
         match &mut self.compare {
             Some(compare) => compare.refresh(cx),
             None => self.detail.refresh(cx),
+        }
+    }
+
+    fn reach(&mut self, goal: &Goal, cx: &mut Context<'_>) {
+        if let Goal::Run { id, key } = goal {
+            self.look_for(*id, key.clone(), cx);
         }
     }
 
@@ -193,6 +203,8 @@ impl Tab for Experiments {
                 }
             }
             (Action::LaunchBatch, _) => self.follow = true,
+            (Action::GoRecords, _) => self.go_to_records(cx),
+            (Action::SimilarRuns, _) => self.similar_runs(cx),
             _ => self.act_on_runs(action, cx),
         }
     }
@@ -231,6 +243,7 @@ impl Tab for Experiments {
             Event::Answer { ticket, slot: Slot::Experiments, result } => {
                 let height = self.height(cx.area);
                 if self.list.take(*ticket, result, cx, height) {
+                    self.find_sought(cx);
                     self.show_selected(cx);
                     self.read_aggregates(cx);
                 }
@@ -300,6 +313,8 @@ impl Tab for Experiments {
                 Action::NextSmoothing,
                 Action::ToggleLog,
                 Action::EditNote,
+                Action::GoRecords,
+                Action::SimilarRuns,
                 Action::Copy,
             ]
         } else {

@@ -8,6 +8,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::domain::document::{Distance, DocumentHit, EmbeddingModel};
 use crate::domain::index::{Nearest, Scan};
+use crate::domain::metadata_filter::MetadataFilter;
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Look, Tone};
 use crate::tui::popups::form::{Field, Form, Problem};
@@ -16,10 +17,15 @@ use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::query_line::{QueryLine, Typed};
 use crate::tui::widgets::table::Table;
-use crate::worker::protocol::{Answer, Event, Failure, Read, SearchQuery, SearchRead, Slot, Ticket, Write};
+use crate::worker::protocol::{
+    Answer, EngineSide, Event, Failure, FusedHit, HybridRead, Read, SearchQuery, SearchRead, Slot, Ticket,
+    Write,
+};
 
 use super::Tab;
 
+mod asking;
+mod engines;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -45,14 +51,33 @@ enum Focus {
 #[derive(Clone, Debug, PartialEq)]
 struct Found {
     hits: Vec<DocumentHit>,
+    /// Of each hit where words counted too; by meaning alone there are none.
+    ranks: Vec<Ranks>,
     scan: Scan,
     took: Duration,
+}
+
+/// At which place each half of a hybrid search found a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ranks {
+    meaning: Option<usize>,
+    words: Option<usize>,
 }
 
 /// State of the tab.
 #[derive(Debug)]
 pub struct Search {
     line: QueryLine,
+    /// Which documents are looked at, as it is typed and as it holds.
+    narrow: QueryLine,
+    filter: MetadataFilter,
+    /// By words as well as by meaning; for texts.
+    words: bool,
+    /// The one that new documents are embedded by when none.
+    model: Option<String>,
+    /// Every engine is asked, and their answers stand side by side.
+    versus: bool,
+    engines: Remote<Vec<EngineSide>>,
     /// What was searched for last.
     query: Option<SearchQuery>,
     limit: usize,
@@ -73,6 +98,12 @@ impl Default for Search {
     fn default() -> Self {
         Search {
             line: QueryLine::default(),
+            narrow: QueryLine::default(),
+            filter: MetadataFilter::default(),
+            words: false,
+            model: None,
+            versus: false,
+            engines: Remote::Idle,
             query: None,
             limit: FIRST_LIMIT,
             distance: Distance::default(),
@@ -96,22 +127,6 @@ impl Search {
         self.hits().get(self.cursor.selected)
     }
 
-    fn search(&mut self, cx: &mut Context<'_>) {
-        self.again = false;
-        if let Some(query) = &self.query {
-            let Search { limit, distance, exact, .. } = *self;
-            let read = SearchRead { query: query.clone(), limit, distance, exact };
-            self.found.load(cx.read(Slot::Search, Read::Search(read)));
-        }
-    }
-
-    fn ask(&mut self, query: SearchQuery, cx: &mut Context<'_>) {
-        self.query = Some(query);
-        self.cursor = Cursor::default();
-        self.focus = Focus::Hits;
-        self.search(cx);
-    }
-
     fn read_models(&mut self, cx: &mut Context<'_>) {
         if !self.models.is_loading() {
             self.models.load(cx.read(Slot::Models, Read::EmbeddingModels));
@@ -127,29 +142,6 @@ impl Search {
         self.ask(query, cx);
     }
 
-    fn next_distance(&mut self, cx: &mut Context<'_>) {
-        let place = Distance::ALL.iter().position(|distance| *distance == self.distance).unwrap_or(0);
-        self.distance = Distance::ALL[(place + 1) % Distance::ALL.len()];
-        self.search(cx);
-    }
-
-    fn toggle_exact(&mut self, cx: &mut Context<'_>) {
-        self.exact = !self.exact;
-        self.search(cx);
-    }
-
-    fn change_limit(&mut self, more: bool, cx: &mut Context<'_>) {
-        let next = if more {
-            LIMITS.into_iter().find(|limit| *limit > self.limit)
-        } else {
-            LIMITS.into_iter().rev().find(|limit| *limit < self.limit)
-        };
-        if let Some(limit) = next {
-            self.limit = limit;
-            self.search(cx);
-        }
-    }
-
     fn copy(&self, what: &str, text: impl Fn(&DocumentHit) -> String, cx: &mut Context<'_>) {
         match self.selected() {
             Some(hit) => cx.copy_and_tell(text(hit), what),
@@ -160,8 +152,10 @@ impl Search {
     fn back(&mut self) {
         match self.focus {
             Focus::Detail => self.focus = Focus::Hits,
+            Focus::Hits if self.versus => self.versus = false,
             Focus::Hits => {
                 self.found.clear();
+                self.engines.clear();
                 self.query = None;
                 self.line.set("");
                 self.show_selected();
@@ -188,13 +182,20 @@ impl Search {
     fn show_selected(&mut self) {
         let detail = self.selected().map(view::detail_of).unwrap_or_default();
         self.detail.replace(detail);
+        self.detail.light(self.asked_words(), view::LIT);
     }
 
     fn fill_hits(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, cx: &mut Context<'_>) {
         let result = match result {
             Ok(Answer::Search { found: Nearest { hits, scan }, took }) => {
-                Ok(Found { hits: hits.clone(), scan: *scan, took: *took })
+                Ok(Found { hits: hits.clone(), ranks: Vec::new(), scan: *scan, took: *took })
             }
+            Ok(Answer::Hybrid { hits, scan, took }) => Ok(Found {
+                hits: hits.iter().map(asking::plain).collect(),
+                ranks: hits.iter().map(asking::ranks).collect(),
+                scan: *scan,
+                took: *took,
+            }),
             Ok(_) => return,
             Err(failure) => Err(failure.clone()),
         };
@@ -219,9 +220,10 @@ impl Search {
     fn click(&mut self, position: Position, cx: &Context<'_>) {
         let places = view::places(self, cx.area);
         if places.line.contains(position) {
-            return self.line.focus();
+            return if self.narrow.is_typing() { self.narrow.focus() } else { self.line.focus() };
         }
         self.line.leave();
+        self.narrow.leave();
         if places.detail.contains(position) {
             self.focus = Focus::Detail;
         } else if let Some(line) = Table::line_at(places.hits, position) {
@@ -288,6 +290,10 @@ impl Tab for Search {
             Action::LikeThis => self.like_selected(cx),
             Action::NextDistance => self.next_distance(cx),
             Action::ToggleExact => self.toggle_exact(cx),
+            Action::ToggleWords => self.toggle_words(cx),
+            Action::NextModel => self.next_model(cx),
+            Action::Narrow => self.narrow.focus(),
+            Action::Versus => self.toggle_versus(cx),
             Action::MoreResults => self.change_limit(true, cx),
             Action::FewerResults => self.change_limit(false, cx),
             Action::Add => cx.open(Box::new(add_form())),
@@ -304,10 +310,13 @@ impl Tab for Search {
     }
 
     fn is_typing(&self) -> bool {
-        self.line.is_typing()
+        self.line.is_typing() || self.narrow.is_typing()
     }
 
     fn type_key(&mut self, key: KeyEvent, cx: &mut Context<'_>) {
+        if self.narrow.is_typing() {
+            return self.type_filter(key, cx);
+        }
         if let Typed::Submit(text) = self.line.key(key) {
             if text.trim().is_empty() {
                 return self.back();
@@ -335,6 +344,7 @@ impl Tab for Search {
         match event {
             Event::Answer { ticket, slot: Slot::Search, result } => self.fill_hits(*ticket, result, cx),
             Event::Answer { ticket, slot: Slot::Models, result } => self.fill_models(*ticket, result),
+            Event::Answer { ticket, slot: Slot::Engines, result } => self.fill_engines(*ticket, result),
             _ => {}
         }
     }
@@ -344,19 +354,30 @@ impl Tab for Search {
             &[
                 Action::Filter,
                 Action::LikeThis,
+                Action::ToggleWords,
+                Action::Narrow,
+                Action::Versus,
                 Action::NextDistance,
                 Action::ToggleExact,
                 Action::MoreResults,
+                Action::NextModel,
                 Action::Open,
                 Action::Copy,
             ]
         } else {
-            &[Action::Filter, Action::Add, Action::NextDistance, Action::MoreResults]
+            &[
+                Action::Filter,
+                Action::ToggleWords,
+                Action::Narrow,
+                Action::NextModel,
+                Action::Add,
+                Action::MoreResults,
+            ]
         }
     }
 
     fn is_busy(&self) -> bool {
-        self.found.is_loading() || self.models.is_loading()
+        self.found.is_loading() || self.models.is_loading() || self.engines.is_loading()
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {

@@ -2,6 +2,7 @@
 
 use crossterm::event::KeyCode;
 use proptest::prelude::*;
+use ratatui::style::Modifier;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -135,6 +136,8 @@ fn a_text_is_searched_with_the_published_limit() {
         limit: 5,
         distance: Distance::Cosine,
         exact: false,
+        model: None,
+        filter: MetadataFilter::default(),
     };
     assert_eq!(desk.reads(), [Read::Search(read)]);
     assert!(!desk.tab.is_typing());
@@ -236,6 +239,120 @@ fn esc_begins_anew() {
     assert!(!desk.tab.is_typing());
 }
 
+fn sides() -> Answer {
+    let side = |place: &str, how: &str, exact, ids: [&str; 3]| EngineSide {
+        place: place.to_owned(),
+        how: how.to_owned(),
+        exact,
+        took: Duration::from_micros(4200),
+        hits: Ok(ids.into_iter().zip([0.1, 0.25, 0.5]).map(|(id, far)| (id.to_owned(), far)).collect()),
+    };
+    let mut broken = side("reviews in Chroma", "along its HNSW index", false, ["", "", ""]);
+    broken.hits = Err(down());
+    Answer::Engines(vec![
+        side(
+            "PostgreSQL",
+            "HNSW index scan, ef_search 100",
+            false,
+            ["review_001", "review_003", "review_004"],
+        ),
+        side("PostgreSQL", "every vector compared", true, ["review_001", "review_002", "review_003"]),
+        side("notes in Chroma", "along its HNSW index", false, ["review_003", "review_001", "review_002"]),
+        broken,
+    ])
+}
+
+#[test]
+fn every_engine_is_asked_and_compared() {
+    let mut desk = answered(120, 24, reviews());
+    desk.act(Action::Versus).answer(Slot::Engines, Ok(sides()));
+    let reads = desk.reads();
+    assert!(matches!(reads.as_slice(), [Read::Engines(_), Read::Search(_)]), "{reads:?}");
+    insta::assert_snapshot!("engines_large", desk.screen());
+    insta::assert_snapshot!("engines_small", desk.resize(80, 21).screen());
+    desk.act(Action::NextDistance);
+    assert_eq!(desk.reads().len(), 2, "every question from then on");
+    desk.act(Action::Back);
+    assert!(desk.screen().contains("Nearest documents"));
+    desk.act(Action::NextDistance);
+    assert_eq!(desk.reads().len(), 1);
+}
+
+#[test]
+fn words_count_too_where_they_are_wanted() {
+    let mut desk = answered(120, 24, reviews());
+    desk.act(Action::ToggleWords);
+    let fused = |hit: DocumentHit, ranks: [Option<usize>; 2]| FusedHit {
+        document_id: hit.document_id,
+        model_name: hit.model_name,
+        content: hit.content,
+        metadata: hit.metadata,
+        score: 0.03,
+        vector_rank: ranks[0],
+        distance: ranks[0].map(|_| hit.distance),
+        text_rank: ranks[1],
+    };
+    let ranks = [[Some(1), Some(4)], [Some(2), None], [None, Some(1)]];
+    let hits = reviews().into_iter().zip(ranks).map(|(hit, ranks)| fused(hit, ranks)).collect();
+    let took = Duration::from_micros(4200);
+    desk.answer(Slot::Search, Ok(Answer::Hybrid { hits, scan: Scan::Exact(Why::Always), took }));
+    let read = HybridRead { text: "great quality".to_owned(), limit: 5, ..HybridRead::default() };
+    assert_eq!(desk.reads(), [Read::Hybrid(read)]);
+    insta::assert_snapshot!("words", desk.screen());
+    let buffer = desk.buffer();
+    let lit = |text: &str| {
+        buffer
+            .content
+            .iter()
+            .filter(|cell| cell.style().add_modifier.contains(Modifier::UNDERLINED))
+            .any(|cell| text.contains(cell.symbol()))
+    };
+    assert!(lit("Great"), "words that were asked for are lit");
+    desk.act(Action::LikeThis);
+    assert!(matches!(desk.reads().as_slice(), [Read::Search(_)]), "a document has no words to ask by");
+}
+
+#[test]
+fn a_filter_narrows_every_search_until_it_is_taken_away() {
+    let mut desk = answered(80, 21, reviews());
+    desk.act(Action::Narrow);
+    assert!(desk.tab.is_typing());
+    desk.submit("rating >=");
+    assert!(desk.tab.is_typing() && desk.reads().is_empty(), "one that is wrong stays to be put right");
+    desk.submit(" 4");
+    let filters = |desk: &mut Desk<Search>| -> Vec<String> {
+        let filter = |read: Read| match read {
+            Read::Search(read) => read.filter.to_string(),
+            other => panic!("{other:?}"),
+        };
+        desk.reads().into_iter().map(filter).collect()
+    };
+    assert_eq!(filters(&mut desk), ["rating >= 4"]);
+    assert!(desk.screen().contains("rating >= 4"), "{}", desk.screen());
+    desk.act(Action::MoreResults);
+    assert_eq!(filters(&mut desk), ["rating >= 4"]);
+    desk.act(Action::Narrow);
+    for _ in "rating >= 4".chars() {
+        desk.key(KeyCode::Backspace);
+    }
+    desk.submit("");
+    assert_eq!(filters(&mut desk), [""]);
+}
+
+#[test]
+fn models_are_gone_through() {
+    let mut desk = answered(80, 21, reviews());
+    let mut models = Vec::new();
+    for _ in 0..3 {
+        desk.act(Action::NextModel);
+        let reads = desk.reads();
+        let [Read::Search(read)] = reads.as_slice() else { panic!("{reads:?}") };
+        models.push(read.model.clone());
+    }
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(models, [named("labtop-static-384"), named("text-embedding-ada-002"), None]);
+}
+
 #[test]
 fn add_opens_a_form() {
     let mut desk = desk(80, 21);
@@ -256,7 +373,11 @@ fn the_keys_of_the_whole_screen_lead_here() {
     stage.press("jms++-");
     let Command::Read(Slot::Search, Read::Search(read)) = stage.last_command() else { panic!("no search") };
     let like = SearchQuery::Document { id: "review_002".to_owned(), model: "labtop-static-384".to_owned() };
-    assert_eq!(*read, SearchRead { query: like, limit: 10, distance: Distance::L2, exact: false });
+    let filter = MetadataFilter::default();
+    assert_eq!(
+        *read,
+        SearchRead { query: like, limit: 10, distance: Distance::L2, exact: false, model: None, filter }
+    );
     stage.press("areview_004<tab>So good<enter>");
     let write = Write::AddDocument { id: "review_004".to_owned(), text: "So good".to_owned() };
     assert_eq!(*stage.last_command(), Command::Write(write));
@@ -266,6 +387,7 @@ fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
     match (read, number % 4) {
         (_, 0) => Err(down()),
         (Read::EmbeddingModels, _) => Ok(models()),
+        (Read::Engines(_), _) => Ok(sides()),
         (_, 1) => Ok(Answer::Search { found: exactly(Vec::new()), took: Duration::ZERO }),
         _ => Ok(Answer::Search { found: exactly(reviews()), took: Duration::ZERO }),
     }

@@ -5,9 +5,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 
-use crate::domain::document::{DocumentHit, EmbeddingModel};
+use crate::domain::document::{Distance, DocumentHit, EmbeddingModel};
 use crate::tui::action::Action;
 use crate::tui::context::Look;
+use crate::tui::remote::Remote;
 use crate::tui::widgets::number::{self, counted};
 use crate::tui::widgets::pane::{Pane, put};
 use crate::tui::widgets::prose::Prose;
@@ -16,6 +17,7 @@ use crate::tui::widgets::{notice, sheet};
 use crate::worker::protocol::SearchQuery;
 
 use super::{Focus, Found, Search};
+use crate::tui::tabs::Tab;
 
 /// Where everything is; `hits` and `detail` are the insides of their panes, below what is said of a failure.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +29,12 @@ pub(super) struct Places {
     detail_pane: Rect,
     pub detail: Rect,
 }
+
+/// Words that were asked for, in the text of a hit.
+pub(super) const LIT: Style = Style::new().add_modifier(Modifier::BOLD).add_modifier(Modifier::UNDERLINED);
+
+/// Cells of the bar of similarity.
+const BAR: usize = 6;
 
 /// Columns from which hits and detail stand side by side.
 const WIDE: u16 = 110;
@@ -75,11 +83,17 @@ pub(super) fn draw(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<
 fn draw_line(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
     let dim = look.theme.dim;
     let pane = Pane::new("Search")
-        .focused(tab.line.is_typing())
+        .focused(tab.is_typing())
         .note(format!("k {}", tab.limit), dim)
         .note(tab.distance.as_str(), dim)
-        .note(if tab.exact { "exact" } else { "" }, dim);
+        .note(if tab.exact { "exact" } else { "" }, dim)
+        .note(if tab.words { "meaning and words" } else { "" }, dim)
+        .note(tab.model.as_deref().unwrap_or_default(), dim)
+        .note(tab.filter.to_string(), look.theme.warn);
     let inside = pane.draw(area, frame.buffer_mut(), look);
+    if tab.narrow.is_typing() {
+        return tab.narrow.draw(frame, inside, look.theme, "where ", "year >= 2020 and topic = science");
+    }
     let like = match &tab.query {
         Some(SearchQuery::Document { id, model }) if tab.line.value().is_empty() => {
             Some(format!("like {id} ({model})"))
@@ -95,7 +109,10 @@ fn draw_hits(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
         return;
     }
     let theme = look.theme;
-    let focused = tab.focus == Focus::Hits && !tab.line.is_typing();
+    let focused = tab.focus == Focus::Hits && !tab.is_typing();
+    if tab.versus && !matches!(tab.engines, Remote::Idle) {
+        return draw_engines(tab, area, buffer, look);
+    }
     let mut pane = Pane::new("Nearest documents").focused(focused).loading(tab.is_loading());
     if let Some(found) = tab.found.data() {
         pane = pane
@@ -118,33 +135,75 @@ fn draw_hits(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
 
 fn draw_table(tab: &Search, found: &Found, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let theme = look.theme;
-    let columns = vec![
-        Column::new("#").width(2, 3).right(),
-        Column::new("document").width(10, 20),
-        Column::new("distance").width(8, 9).right(),
-        Column::new("text").width(12, 24).flex(1),
-        Column::new("model").width(8, 22).priority(1),
-    ];
-    let focused = tab.focus == Focus::Hits && !tab.line.is_typing();
+    let (hybrid, bars) = (!found.ranks.is_empty(), tab.distance == Distance::Cosine);
+    let mut columns = vec![Column::new("#").width(2, 3).right(), Column::new("document").width(10, 20)];
+    if hybrid {
+        columns.push(Column::new("meaning").width(7, 7).right());
+        columns.push(Column::new("words").width(5, 5).right());
+    } else {
+        columns.push(Column::new("distance").width(8, 9).right());
+        if bars {
+            columns.push(Column::new("").width(6, 6).priority(2));
+        }
+    }
+    columns.push(Column::new("text").width(12, 24).flex(1));
+    columns.push(Column::new("model").width(8, 22).priority(1));
+    let focused = tab.focus == Focus::Hits && !tab.is_typing();
     let table = Table { columns, total: found.hits.len(), cursor: tab.cursor, focused, ..Table::default() };
     let fresh = !tab.found.is_loading() && tab.found.failure().is_none();
     table.draw(area, buffer, theme, |index| {
         let hit = found.hits.get(index)?;
-        let row = Row::new([
-            Cell::styled((index + 1).to_string(), theme.dim),
-            Cell::new(hit.document_id.as_str()),
-            Cell::new(number::distance(hit.distance)),
-            Cell::new(&hit.content),
-            Cell::styled(hit.model_name.as_str(), theme.dim),
-        ]);
+        let mut cells =
+            vec![Cell::styled((index + 1).to_string(), theme.dim), Cell::new(hit.document_id.as_str())];
+        let rank =
+            |rank: Option<usize>| Cell::new(rank.map_or(number::NOTHING.to_owned(), |rank| rank.to_string()));
+        match found.ranks.get(index) {
+            Some(ranks) => cells.extend([rank(ranks.meaning), rank(ranks.words)]),
+            None => {
+                cells.push(Cell::new(number::distance(hit.distance)));
+                if bars {
+                    cells.push(Cell::styled(bar(1.0 - hit.distance), theme.dim));
+                }
+            }
+        }
+        cells.extend([Cell::new(&hit.content), Cell::styled(hit.model_name.as_str(), theme.dim)]);
+        let row = Row::new(cells);
         Some(if fresh { row } else { Row { style: theme.dim, ..row } })
     });
+}
+
+/// A similarity from nothing to one, in eighths of a cell.
+fn bar(similarity: f64) -> String {
+    const PARTS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
+    // NaN is nothing.
+    let eighths = (similarity.clamp(0.0, 1.0) * (BAR * PARTS.len()) as f64).round() as usize;
+    let mut bar = "█".repeat(eighths / PARTS.len());
+    if !eighths.is_multiple_of(PARTS.len()) {
+        bar.push(PARTS[eighths % PARTS.len() - 1]);
+    }
+    bar
+}
+
+fn draw_engines(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
+    let focused = tab.focus == Focus::Hits && !tab.is_typing();
+    let pane = Pane::new("Side by side").focused(focused).loading(tab.engines.is_loading());
+    let mut inside = pane.draw(area, buffer, look);
+    if let Some(failure) = tab.engines.failure() {
+        inside = notice::draw_failure(inside, buffer, look.theme, failure);
+    }
+    match tab.engines.data() {
+        Some(sides) => super::engines::draw(sides, tab.cursor, inside, buffer, look),
+        None if tab.engines.is_loading() => {
+            notice::draw_empty(inside, buffer, look, &["asking every engine…"])
+        }
+        None => {}
+    }
 }
 
 fn draw_nothing_found(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let hint = match &tab.query {
         Some(SearchQuery::Text(_)) => {
-            "Texts are searched among documents of the built-in model: {add} adds one."
+            "Texts are searched among documents of one model: {next_model} takes the next, {add} adds one."
         }
         _ => "No other document of its model is stored.",
     };
@@ -193,7 +252,7 @@ fn draw_models(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
 
 fn draw_detail(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let title = tab.selected().map_or("", |hit| hit.document_id.as_str());
-    let focused = tab.focus == Focus::Detail && !tab.line.is_typing();
+    let focused = tab.focus == Focus::Detail && !tab.is_typing();
     let mut pane = Pane::new(title).focused(focused);
     if let Some(hit) = tab.selected() {
         pane = pane.note(format!("distance {}", number::distance(hit.distance)), look.theme.dim);
