@@ -42,14 +42,8 @@ impl Chroma {
                 Old::Goes => ("upsert", self.by_id(doing, name, lot).await?),
             };
             let body = body(lot, &there, limits.base64);
-            match self.on(doing, name, action, &body, Effort::Heavy).await {
-                // A proxy may take much less than the server.
-                Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
-                    let (first, second) = lot.split_at(lot.len() / 2);
-                    lots.extend([second, first]);
-                }
-                other => drop(other?),
-            }
+            let answer = self.on(doing, name, action, &body, Effort::Heavy).await;
+            taken(answer, lot, &mut lots)?;
         }
         Ok(())
     }
@@ -58,19 +52,15 @@ impl Chroma {
     pub(super) async fn change(&self, doing: &str, name: &str, edits: &[RecordEdit]) -> Result<()> {
         let known = self.known(doing, name).await?;
         check_edits(edits, known.dimension)
-            .and_then(|()| edits.iter().try_for_each(changed_as_it_is))
+            .and_then(|()| edits.iter().try_for_each(kept_as_it_is))
             .map_err(|message| self.error(ErrorKind::Invalid, doing, message))?;
         let limits = self.limits(doing).await?;
         let mut lots = lots(edits, limits.records);
         lots.reverse();
         while let Some(lot) = lots.pop() {
-            match self.on(doing, name, "update", &changes(lot, limits.base64), Effort::Heavy).await {
-                Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
-                    let (first, second) = lot.split_at(lot.len() / 2);
-                    lots.extend([second, first]);
-                }
-                other => drop(other?),
-            }
+            let body = changes(lot, limits.base64);
+            let answer = self.on(doing, name, "update", &body, Effort::Heavy).await;
+            taken(answer, lot, &mut lots)?;
         }
         Ok(())
     }
@@ -94,15 +84,24 @@ impl Chroma {
     }
 }
 
-/// What Chroma would keep as something else, and say nothing.
-fn kept_as_it_is(record: &Record) -> Result<(), String> {
-    reserved(&record.metadata)?;
-    exact(&record.metadata).map_err(|message| format!("record '{}': {message}", record.id))
+/// What came of sending a lot: one that is too large in one piece is to be sent in two. A proxy may take much less than
+/// the server.
+fn taken<'a, P>(answer: Result<Value>, lot: &'a [P], lots: &mut Vec<&'a [P]>) -> Result<()> {
+    match answer {
+        Err(error) if error::is_too_large(&error) && lot.len() > 1 => {
+            let (first, second) = lot.split_at(lot.len() / 2);
+            lots.extend([second, first]);
+            Ok(())
+        }
+        other => other.map(drop),
+    }
 }
 
-fn changed_as_it_is(edit: &RecordEdit) -> Result<(), String> {
-    reserved(&edit.metadata)?;
-    exact(&edit.metadata).map_err(|message| format!("record '{}': {message}", edit.id))
+/// What Chroma would keep as something else, and say nothing.
+fn kept_as_it_is(record: &impl Part) -> Result<(), String> {
+    let (id, _, _, metadata) = record.parts();
+    reserved(metadata)?;
+    exact(metadata).map_err(|message| format!("record '{id}': {message}"))
 }
 
 /// Chroma turns whole numbers beyond 64 bits with a sign into floats.
