@@ -34,6 +34,24 @@ impl Collections {
     pub fn new(engine: Arc<Engine>) -> Self {
         Collections { engine }
     }
+
+    /// Puts records that the collection can take.
+    async fn put(
+        &self,
+        name: &str,
+        records: &[Record],
+        put: fn(&Connection, i64, Option<usize>, Vec<Record>) -> duckdb::Result<()>,
+    ) -> Result<()> {
+        let (name, records) = (name.to_owned(), records.to_vec());
+        let doing = "adding documents";
+        self.engine
+            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
+                let (id, dimension, _) = identity(connection, path, doing, &name)?;
+                check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
+                put(connection, id, dimension, records).map_err(|error| from_duckdb(error, doing, path))
+            })
+            .await
+    }
 }
 
 const COLLECTION: &str = "c.id, c.name, c.metadata::VARCHAR, c.space, c.dimension, \
@@ -129,16 +147,7 @@ impl CollectionStore for Collections {
     }
 
     async fn add(&self, name: &str, records: &[Record]) -> Result<()> {
-        let (name, records) = (name.to_owned(), records.to_vec());
-        let doing = "adding documents";
-        self.engine
-            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
-                let (id, dimension, _) = identity(connection, path, doing, &name)?;
-                check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
-                upsert::add(connection, id, dimension, records)
-                    .map_err(|error| from_duckdb(error, doing, path))
-            })
-            .await
+        self.put(name, records, upsert::add).await
     }
 
     async fn update(&self, name: &str, edits: &[RecordEdit]) -> Result<()> {
@@ -165,17 +174,11 @@ impl CollectionStore for Collections {
     }
 
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64> {
-        let (name, records) = (name.to_owned(), records.to_vec());
-        let doing = "adding documents";
-        self.engine
-            .write_vectors(Group::Collection(name.clone()), doing, move |connection, path| {
-                let (id, dimension, _) = identity(connection, path, doing, &name)?;
-                check_records(&records, dimension).map_err(|message| invalid(doing, message))?;
-                upsert::upsert(connection, id, dimension, &records)
-                    .map_err(|error| from_duckdb(error, doing, path))?;
-                Ok(records.len() as u64)
-            })
-            .await
+        let put = |connection: &Connection, id, dimension, records: Vec<Record>| {
+            upsert::upsert(connection, id, dimension, &records)
+        };
+        self.put(name, records, put).await?;
+        Ok(records.len() as u64)
     }
 
     async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>> {
