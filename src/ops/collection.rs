@@ -2,6 +2,7 @@
 
 pub mod edit;
 pub mod export;
+mod pages;
 
 use std::collections::HashMap;
 use std::path::Path;

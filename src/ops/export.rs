@@ -85,15 +85,21 @@ impl Kind {
 pub async fn to_file(lab: &Lab, path: &Path, query: &ExperimentQuery) -> Result<u64> {
     let kind = Kind::of(path)?;
     let draft = beside(path);
-    let written = match write(lab, kind, &draft, query).await {
-        Ok(count) => tokio::fs::rename(&draft, path).await.map_err(at(path)).map(|()| count),
+    let written = write(lab, kind, &draft, query).await;
+    settle(&draft, path, written).await
+}
+
+/// Puts a draft that was written into its place; one that was not goes.
+pub(super) async fn settle(draft: &Path, path: &Path, written: Result<u64>) -> Result<u64> {
+    let settled = match written {
+        Ok(count) => tokio::fs::rename(draft, path).await.map_err(at(path)).map(|()| count),
         Err(error) => Err(error),
     };
-    if written.is_err() {
+    if settled.is_err() {
         // The draft may not exist; the error that matters is the first one.
-        drop(tokio::fs::remove_file(&draft).await);
+        drop(tokio::fs::remove_file(draft).await);
     }
-    written
+    settled
 }
 
 async fn write(lab: &Lab, kind: Kind, draft: &Path, query: &ExperimentQuery) -> Result<u64> {

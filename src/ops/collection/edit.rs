@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
+use super::export::RecordExport;
+use super::pages::{LOT, Pages};
 use super::vectors_of;
 use crate::domain::collection::{
     Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordPage, StoredRecord,
 };
 use crate::ops::{Lab, News, OpsError, Result, Stop, Watcher};
 use crate::store::{ErrorKind, StoreError};
-
-/// Records read and written at once.
-pub(super) const LOT: usize = 500;
 
 /// Gives a collection another name, other metadata, or both.
 pub async fn edit(lab: &Lab, name: &str, edit: &CollectionEdit) -> Result<Collection> {
@@ -83,20 +82,11 @@ pub async fn copy(lab: &Lab, from: &str, to: &str, watcher: &dyn Watcher, stop: 
 }
 
 async fn fill(lab: &Lab, source: &Collection, to: &str, watcher: &dyn Watcher, stop: &Stop) -> Result<u64> {
-    let mut page = RecordPage { limit: LOT, with_embeddings: true, ..RecordPage::default() };
-    loop {
-        let lot = lab.collections.records(&source.name, &page).await?;
-        if lot.is_empty() {
-            break;
-        }
-        page.offset += lot.len();
+    let whole_records = RecordExport { with_embeddings: true, ..RecordExport::default() };
+    let mut pages = Pages::new(lab, source, &whole_records, watcher, stop);
+    while let Some(lot) = pages.next().await? {
         let lot: Vec<Record> = lot.into_iter().map(whole).collect();
         lab.collections.upsert(to, &lot).await?;
-        let done = page.offset as u64;
-        watcher.saw(News::Progress { what: "records".to_owned(), done, total: source.records.max(done) });
-        if stop.is_stopped() {
-            return Err(OpsError::Cancelled);
-        }
     }
     let copied = lab.collections.get(to).await?.records;
     let left = lab.collections.get(&source.name).await?.records;

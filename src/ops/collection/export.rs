@@ -6,14 +6,12 @@ use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
+use super::pages::Pages;
 use crate::analytics::record_file::RecordFile;
-use crate::domain::collection::{RecordFilter, RecordPage, StoredRecord};
+use crate::domain::collection::{RecordFilter, StoredRecord};
 use crate::domain::document::Metadata;
-use crate::ops::export::{at, beside};
-use crate::ops::{Lab, News, OpsError, Result, Stop, Watcher};
-
-/// Records read at once.
-const LOT: usize = 500;
+use crate::ops::export::{at, beside, settle};
+use crate::ops::{Lab, OpsError, Result, Stop, Watcher};
 
 /// Which records go into a file, and what of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,54 +61,14 @@ pub async fn to_file(
         }
     };
     let collection = lab.collections.get(name).await?;
-    let page = RecordPage {
-        limit: LOT,
-        with_embeddings: export.with_embeddings,
-        filter: export.filter.clone(),
-        ..RecordPage::default()
-    };
-    let pages = Pages { lab, name, page, total: collection.records, watcher, stop };
+    let pages = Pages::new(lab, &collection, export, watcher, stop);
+    let dimension = collection.dimension.filter(|_| export.with_embeddings);
     let draft = beside(path);
     let written = match kind {
         Kind::JsonLines => lines(pages, &draft).await,
-        Kind::Parquet => parquet(pages, &draft, collection.dimension).await,
+        Kind::Parquet => parquet(pages, &draft, dimension).await,
     };
-    let written = match written {
-        Ok(count) => tokio::fs::rename(&draft, path).await.map_err(at(path)).map(|()| count),
-        Err(error) => Err(error),
-    };
-    if written.is_err() {
-        // The draft may not exist; the error that matters is the first one.
-        drop(tokio::fs::remove_file(&draft).await);
-    }
-    written
-}
-
-/// The records, lot by lot.
-struct Pages<'a> {
-    lab: &'a Lab,
-    name: &'a str,
-    page: RecordPage,
-    total: u64,
-    watcher: &'a dyn Watcher,
-    stop: &'a Stop,
-}
-
-impl Pages<'_> {
-    async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>> {
-        if self.stop.is_stopped() {
-            return Err(OpsError::Cancelled);
-        }
-        let lot = self.lab.collections.records(self.name, &self.page).await?;
-        self.page.offset += lot.len();
-        let done = self.count();
-        self.watcher.saw(News::Progress { what: "records".to_owned(), done, total: self.total.max(done) });
-        Ok((!lot.is_empty()).then_some(lot))
-    }
-
-    fn count(&self) -> u64 {
-        self.page.offset as u64
-    }
+    settle(&draft, path, written).await
 }
 
 async fn lines(mut pages: Pages<'_>, path: &Path) -> Result<u64> {
@@ -128,7 +86,6 @@ async fn lines(mut pages: Pages<'_>, path: &Path) -> Result<u64> {
 }
 
 async fn parquet(mut pages: Pages<'_>, path: &Path, dimension: Option<usize>) -> Result<u64> {
-    let dimension = dimension.filter(|_| pages.page.with_embeddings);
     let mut file = RecordFile::create(path, dimension)?;
     while let Some(lot) = pages.next().await? {
         file = blocking(path, move || {
@@ -153,8 +110,9 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use serde_json::json;
 
+    use super::super::pages::LOT;
     use super::*;
-    use crate::domain::collection::{NewCollection, Space};
+    use crate::domain::collection::{NewCollection, RecordPage, Space};
     use crate::ops::collection::{add, create, parse_records, records};
     use crate::ops::news::Nobody;
     use crate::ops::tests::settings;
