@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::index::Index;
 use super::metadata_filter::MetadataFilter;
 
 /// JSON object of a document or a record.
@@ -168,6 +169,36 @@ pub struct ModelSize {
     pub model_name: String,
     /// Of the rows with their vectors, without indexes.
     pub bytes: u64,
+}
+
+/// One model in sums.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelStats {
+    pub model_name: String,
+    pub dimension: usize,
+    pub documents: u64,
+    /// Of the rows with their vectors, without indexes.
+    pub bytes: u64,
+    /// Whether a text can be embedded by it here, to search by.
+    pub here: bool,
+    /// The indexes over it; none where the store needs none.
+    pub indexes: Vec<Index>,
+}
+
+/// A document that one half of a hybrid search found, or both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HybridHit {
+    pub document_id: String,
+    pub model_name: String,
+    pub content: String,
+    pub metadata: Metadata,
+    /// The sum of 1 / (60 + rank) over the halves.
+    pub score: f64,
+    /// Its rank by meaning and its distance; none where that half stopped before it.
+    pub vector_rank: Option<usize>,
+    pub distance: Option<f64>,
+    /// Its rank by words; none where that half does not have it.
+    pub text_rank: Option<usize>,
 }
 
 /// What a search refuses: a vector of another dimension than what it looks at, or with figures that are not finite.

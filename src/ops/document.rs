@@ -2,12 +2,9 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
-
-pub use super::search::{Hybrid, HybridHit, Query, Terms, hybrid, search};
+pub use super::search::{Hybrid, Query, Terms, hybrid, search};
 use super::{Lab, Result};
-use crate::domain::document::{Document, DocumentHit, EmbeddingModel, Metadata, Selection};
-use crate::domain::index::Index;
+use crate::domain::document::{Document, DocumentHit, EmbeddingModel, Metadata, ModelStats, Selection};
 use crate::store::{ErrorKind, Role, StoreError};
 
 /// Where documents go.
@@ -97,20 +94,6 @@ pub async fn count(lab: &Lab, which: &Selection) -> Result<u64> {
 /// Deletes them; says how many there were.
 pub async fn remove(lab: &Lab, which: &Selection) -> Result<u64> {
     Ok(lab.documents.remove_selected(which).await?)
-}
-
-/// One model in sums.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ModelStats {
-    pub model_name: String,
-    pub dimension: usize,
-    pub documents: u64,
-    /// Of the rows with their vectors, without indexes.
-    pub bytes: u64,
-    /// Whether a text can be embedded by it here, to search by.
-    pub here: bool,
-    /// The indexes over it; none where the store needs none.
-    pub indexes: Vec<Index>,
 }
 
 /// Every model in sums, by name.

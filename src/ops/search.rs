@@ -11,7 +11,7 @@ use super::document::missing;
 use super::{Lab, OpsError, Result};
 use crate::domain::batch_spec::derived_seed;
 use crate::domain::document::{
-    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, Metadata, TextHit, TextQuery,
+    Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, HybridHit, TextHit, TextQuery,
 };
 use crate::domain::index::{Nearest, Scan};
 use crate::domain::metadata_filter::MetadataFilter;
@@ -110,22 +110,6 @@ async fn by_text(lab: &Lab, text: &str, terms: &Terms) -> Result<Nearest> {
         ),
         other => other,
     })
-}
-
-/// A document that one half of a hybrid search found, or both.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HybridHit {
-    pub document_id: String,
-    pub model_name: String,
-    pub content: String,
-    pub metadata: Metadata,
-    /// The sum of 1 / (60 + rank) over the halves.
-    pub score: f64,
-    /// Its rank by meaning and its distance; none where that half stopped before it.
-    pub vector_rank: Option<usize>,
-    pub distance: Option<f64>,
-    /// Its rank by words; none where that half does not have it.
-    pub text_rank: Option<usize>,
 }
 
 /// What a hybrid search found.
@@ -265,6 +249,7 @@ pub(super) fn random_vector(dimension: usize, seed: u64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::document::Metadata;
     use crate::ops::document::{add_texts, models};
     use crate::ops::tests::Bench;
     use crate::store::documents::DocumentStore;

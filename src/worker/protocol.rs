@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::batch::{Batch, BatchId};
 use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
-use crate::domain::document::{EmbeddingModel, Metadata};
+use crate::domain::document::{EmbeddingModel, HybridHit, Metadata, ModelStats};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
 use crate::domain::index::{Nearest, Scan};
@@ -22,8 +22,7 @@ use crate::domain::worker::Worker;
 
 pub use collections::{CollectionChange, ExportForm, Likeness, RecordQuestion};
 pub use search::{
-    EngineSide, FusedHit, HybridRead, IngestForm, IngestPlace, IngestSplit, ModelSums, SearchQuery,
-    SearchRead,
+    EngineSide, HybridRead, IngestForm, IngestPlace, IngestSplit, SearchQuery, SearchRead, SearchTerms,
 };
 
 /// Which asking an answer belongs to; grows by one with every request.
@@ -267,13 +266,13 @@ pub enum Answer {
         took: Duration,
     },
     Hybrid {
-        hits: Vec<FusedHit>,
+        hits: Vec<HybridHit>,
         /// How the half by meaning was searched.
         scan: Scan,
         took: Duration,
     },
     Engines(Vec<EngineSide>),
-    DocumentStats(Vec<ModelSums>),
+    DocumentStats(Vec<ModelStats>),
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
     Records {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
-use crate::ops::document::{HybridHit, ModelStats, Query, Terms};
+use crate::ops::document::{Query, Terms};
 use crate::ops::engines::{self, Side};
 use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
 use crate::store::StoreError;
@@ -15,8 +15,8 @@ use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
 
 use super::protocol::{
-    Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, FusedHit, GroupsRead,
-    HybridRead, IdsRead, Likeness, ModelSums, Read, RecordQuestion, SearchQuery, SearchRead,
+    Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, GroupsRead, HybridRead, IdsRead,
+    Likeness, Read, RecordQuestion, SearchQuery, SearchRead, SearchTerms,
 };
 
 /// Rows that the SQL console takes at most.
@@ -43,9 +43,7 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::Search(search) => search_documents(lab, search).await?,
         Read::Hybrid(read) => hybrid(lab, read).await?,
         Read::Engines(search) => side_by_side(lab, search).await?,
-        Read::DocumentStats => {
-            Answer::DocumentStats(document::stats(lab).await?.into_iter().map(sums).collect())
-        }
+        Read::DocumentStats => Answer::DocumentStats(document::stats(lab).await?),
         Read::EmbeddingModels => Answer::EmbeddingModels(document::models(lab).await?),
         Read::Collections => Answer::Collections(collection::list(lab).await?),
         Read::Records { collection, page } => {
@@ -142,13 +140,16 @@ async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsEr
     Ok(Answer::Search { found, took: begun.elapsed() })
 }
 
-fn asked(search: SearchRead) -> (Query, Terms) {
-    let SearchRead { query, limit: k, distance, exact, model, filter } = search;
+fn asked(SearchRead { query, terms: how }: SearchRead) -> (Query, Terms) {
     let query = match query {
         SearchQuery::Text(text) => Query::Text(text),
         SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
     };
-    (query, Terms { k, distance, exact, model, filter, ef_search: None })
+    (query, terms(how))
+}
+
+fn terms(SearchTerms { limit: k, distance, exact, model, filter }: SearchTerms) -> Terms {
+    Terms { k, distance, exact, model, filter, ef_search: None }
 }
 
 async fn side_by_side(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {
@@ -163,28 +164,10 @@ async fn side_by_side(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError>
     Ok(Answer::Engines(engines::side_by_side(lab, &query, &terms).await?.into_iter().map(side).collect()))
 }
 
-async fn hybrid(lab: &Lab, read: HybridRead) -> Result<Answer, OpsError> {
+async fn hybrid(lab: &Lab, HybridRead { text, terms: how }: HybridRead) -> Result<Answer, OpsError> {
     let begun = Instant::now();
-    let HybridRead { text, limit: k, distance, exact, model, filter } = read;
-    let terms = Terms { k, distance, model, filter, exact, ef_search: None };
-    let found = document::hybrid(lab, &text, &terms).await?;
-    let fused = |hit: HybridHit| FusedHit {
-        document_id: hit.document_id,
-        model_name: hit.model_name,
-        content: hit.content,
-        metadata: hit.metadata,
-        score: hit.score,
-        vector_rank: hit.vector_rank,
-        distance: hit.distance,
-        text_rank: hit.text_rank,
-    };
-    let hits = found.hits.into_iter().map(fused).collect();
-    Ok(Answer::Hybrid { hits, scan: found.scan, took: begun.elapsed() })
-}
-
-fn sums(stats: ModelStats) -> ModelSums {
-    let ModelStats { model_name, dimension, documents, bytes, here, indexes } = stats;
-    ModelSums { model_name, dimension, documents, bytes, here, indexes }
+    let found = document::hybrid(lab, &text, &terms(how)).await?;
+    Ok(Answer::Hybrid { hits: found.hits, scan: found.scan, took: begun.elapsed() })
 }
 
 /// Batch files are read on a thread of their own, since a folder may lie on a slow disk.

@@ -12,7 +12,8 @@ use labtop::domain::window::Window;
 use labtop::ops::Lab;
 use labtop::worker::protocol::{
     Answer, Cancel, CollectionChange, Command, Event, ExperimentsRead, ExportForm, HybridRead, IngestForm,
-    IngestPlace, JobState, Likeness, Read, RecordQuestion, Request, RunForm, Slot, Ticket, Write,
+    IngestPlace, JobState, Likeness, Read, RecordQuestion, Request, RunForm, SearchTerms, Slot, Ticket,
+    Write,
 };
 use labtop::worker::{self, Worker};
 use serde_json::json;
@@ -151,7 +152,10 @@ async fn a_file_is_added_as_a_job_and_found_by_meaning_and_words() {
         "{job:?}"
     );
 
-    let read = HybridRead { text: "kitten network".to_owned(), limit: 5, ..HybridRead::default() };
+    let read = HybridRead {
+        text: "kitten network".to_owned(),
+        terms: SearchTerms { limit: 5, ..SearchTerms::default() },
+    };
     send(&worker, 2, Command::Read(Slot::Search, Read::Hybrid(read))).await;
     let answer = |event: &Event| matches!(event, Event::Answer { slot: Slot::Search, .. });
     let events = until(&mut worker, answer).await;

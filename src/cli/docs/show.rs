@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::document::{Document, Selection};
+use crate::domain::document::{Document, ModelStats, Selection};
 use crate::domain::metadata_filter::MetadataFilter;
 use crate::domain::table::Table;
 use crate::domain::text::{many_lines, one_line};
-use crate::ops::document::{self, ModelStats};
+use crate::ops::document;
 
 use super::super::error::CliError;
 use super::super::output::Format;

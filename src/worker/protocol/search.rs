@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
-use crate::domain::document::{Distance, Metadata};
-use crate::domain::index::Index;
+use crate::domain::document::Distance;
 use crate::domain::metadata_filter::MetadataFilter;
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct SearchRead {
-    pub query: SearchQuery,
+/// How it is searched, whatever by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchTerms {
     pub limit: usize,
     pub distance: Distance,
     /// Whatever indexes there are.
@@ -18,6 +17,12 @@ pub struct SearchRead {
     /// The one that new documents are embedded by when none.
     pub model: Option<String>,
     pub filter: MetadataFilter,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchRead {
+    pub query: SearchQuery,
+    pub terms: SearchTerms,
 }
 
 /// What one engine answered.
@@ -37,39 +42,7 @@ pub struct EngineSide {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HybridRead {
     pub text: String,
-    pub limit: usize,
-    pub distance: Distance,
-    pub exact: bool,
-    /// The one that new documents are embedded by when none.
-    pub model: Option<String>,
-    pub filter: MetadataFilter,
-}
-
-/// A document that either half of a hybrid search found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FusedHit {
-    pub document_id: String,
-    pub model_name: String,
-    pub content: String,
-    pub metadata: Metadata,
-    pub score: f64,
-    /// By meaning, and how far it is; none where that half stopped before it.
-    pub vector_rank: Option<usize>,
-    pub distance: Option<f64>,
-    /// By words; none where it holds none of them.
-    pub text_rank: Option<usize>,
-}
-
-/// One embedding model in sums.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelSums {
-    pub model_name: String,
-    pub dimension: usize,
-    pub documents: u64,
-    pub bytes: u64,
-    /// A text can be embedded by it here.
-    pub here: bool,
-    pub indexes: Vec<Index>,
+    pub terms: SearchTerms,
 }
 
 #[derive(Clone, Debug, PartialEq)]

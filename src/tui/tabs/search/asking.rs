@@ -11,18 +11,20 @@ impl Search {
     pub(super) fn search(&mut self, cx: &mut Context<'_>) {
         self.again = false;
         let Some(query) = self.query.clone() else { return };
-        let Search { limit, distance, exact, .. } = *self;
-        let (model, filter) = (self.model.clone(), self.filter.clone());
+        let terms = SearchTerms {
+            limit: self.limit,
+            distance: self.distance,
+            exact: self.exact,
+            model: self.model.clone(),
+            filter: self.filter.clone(),
+        };
         if self.versus {
-            let read = SearchRead { query: query.clone(), limit, distance, exact, model, filter };
+            let read = SearchRead { query: query.clone(), terms: terms.clone() };
             self.engines.load(cx.read(Slot::Engines, Read::Engines(read)));
         }
-        let (model, filter) = (self.model.clone(), self.filter.clone());
         let read = match query {
-            SearchQuery::Text(text) if self.words => {
-                Read::Hybrid(HybridRead { text, limit, distance, exact, model, filter })
-            }
-            query => Read::Search(SearchRead { query, limit, distance, exact, model, filter }),
+            SearchQuery::Text(text) if self.words => Read::Hybrid(HybridRead { text, terms }),
+            query => Read::Search(SearchRead { query, terms }),
         };
         self.found.load(cx.read(Slot::Search, read));
     }
@@ -134,7 +136,7 @@ impl Search {
 }
 
 /// A hit of a hybrid search without its ranks.
-pub(super) fn plain(hit: &FusedHit) -> DocumentHit {
+pub(super) fn plain(hit: &HybridHit) -> DocumentHit {
     DocumentHit {
         document_id: hit.document_id.clone(),
         model_name: hit.model_name.clone(),
@@ -144,6 +146,6 @@ pub(super) fn plain(hit: &FusedHit) -> DocumentHit {
     }
 }
 
-pub(super) fn ranks(hit: &FusedHit) -> Ranks {
+pub(super) fn ranks(hit: &HybridHit) -> Ranks {
     Ranks { meaning: hit.vector_rank, words: hit.text_rank }
 }

@@ -6,7 +6,7 @@ use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
-use crate::domain::document::{Distance, DocumentHit, EmbeddingModel};
+use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, HybridHit};
 use crate::domain::index::{Nearest, Scan};
 use crate::domain::metadata_filter::MetadataFilter;
 use crate::tui::action::Action;
@@ -18,7 +18,7 @@ use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::query_line::{QueryLine, Typed};
 use crate::tui::widgets::table::Table;
 use crate::worker::protocol::{
-    Answer, EngineSide, Event, Failure, FusedHit, HybridRead, Read, SearchQuery, SearchRead, Slot, Ticket,
+    Answer, EngineSide, Event, Failure, HybridRead, Read, SearchQuery, SearchRead, SearchTerms, Slot, Ticket,
     Write,
 };
 

@@ -133,11 +133,13 @@ fn a_text_is_searched_with_the_published_limit() {
     desk.submit(" great quality ");
     let read = SearchRead {
         query: SearchQuery::Text("great quality".to_owned()),
-        limit: 5,
-        distance: Distance::Cosine,
-        exact: false,
-        model: None,
-        filter: MetadataFilter::default(),
+        terms: SearchTerms {
+            limit: 5,
+            distance: Distance::Cosine,
+            exact: false,
+            model: None,
+            filter: MetadataFilter::default(),
+        },
     };
     assert_eq!(desk.reads(), [Read::Search(read)]);
     assert!(!desk.tab.is_typing());
@@ -161,7 +163,7 @@ fn how_it_was_found_is_said_and_one_key_compares_every_vector() {
         desk.answer(Slot::Search, Ok(Answer::Search { found, took: Duration::from_millis(20) }));
         assert_eq!(desk.screen().contains("exact scan"), exact);
         let reads = desk.reads();
-        assert!(matches!(&reads[..], [Read::Search(read)] if read.exact == exact), "{reads:?}");
+        assert!(matches!(&reads[..], [Read::Search(read)] if read.terms.exact == exact), "{reads:?}");
     }
 }
 
@@ -169,7 +171,7 @@ fn how_it_was_found_is_said_and_one_key_compares_every_vector() {
 fn distance_and_limit_ask_again() {
     let mut desk = answered(80, 21, reviews());
     let asked = |desk: &mut Desk<Search>| match desk.reads().pop() {
-        Some(Read::Search(read)) => (read.distance, read.limit),
+        Some(Read::Search(read)) => (read.terms.distance, read.terms.limit),
         other => panic!("{other:?}"),
     };
     let mut distances = Vec::new();
@@ -282,7 +284,7 @@ fn every_engine_is_asked_and_compared() {
 fn words_count_too_where_they_are_wanted() {
     let mut desk = answered(120, 24, reviews());
     desk.act(Action::ToggleWords);
-    let fused = |hit: DocumentHit, ranks: [Option<usize>; 2]| FusedHit {
+    let fused = |hit: DocumentHit, ranks: [Option<usize>; 2]| HybridHit {
         document_id: hit.document_id,
         model_name: hit.model_name,
         content: hit.content,
@@ -296,7 +298,10 @@ fn words_count_too_where_they_are_wanted() {
     let hits = reviews().into_iter().zip(ranks).map(|(hit, ranks)| fused(hit, ranks)).collect();
     let took = Duration::from_micros(4200);
     desk.answer(Slot::Search, Ok(Answer::Hybrid { hits, scan: Scan::Exact(Why::Always), took }));
-    let read = HybridRead { text: "great quality".to_owned(), limit: 5, ..HybridRead::default() };
+    let read = HybridRead {
+        text: "great quality".to_owned(),
+        terms: SearchTerms { limit: 5, ..SearchTerms::default() },
+    };
     assert_eq!(desk.reads(), [Read::Hybrid(read)]);
     insta::assert_snapshot!("words", desk.screen());
     let buffer = desk.buffer();
@@ -322,7 +327,7 @@ fn a_filter_narrows_every_search_until_it_is_taken_away() {
     desk.submit(" 4");
     let filters = |desk: &mut Desk<Search>| -> Vec<String> {
         let filter = |read: Read| match read {
-            Read::Search(read) => read.filter.to_string(),
+            Read::Search(read) => read.terms.filter.to_string(),
             other => panic!("{other:?}"),
         };
         desk.reads().into_iter().map(filter).collect()
@@ -347,7 +352,7 @@ fn models_are_gone_through() {
         desk.act(Action::NextModel);
         let reads = desk.reads();
         let [Read::Search(read)] = reads.as_slice() else { panic!("{reads:?}") };
-        models.push(read.model.clone());
+        models.push(read.terms.model.clone());
     }
     let named = |name: &str| Some(name.to_owned());
     assert_eq!(models, [named("labtop-static-384"), named("text-embedding-ada-002"), None]);
@@ -376,7 +381,10 @@ fn the_keys_of_the_whole_screen_lead_here() {
     let filter = MetadataFilter::default();
     assert_eq!(
         *read,
-        SearchRead { query: like, limit: 10, distance: Distance::L2, exact: false, model: None, filter }
+        SearchRead {
+            query: like,
+            terms: SearchTerms { limit: 10, distance: Distance::L2, exact: false, model: None, filter },
+        }
     );
     stage.press("areview_004<tab>So good<enter>");
     let write = Write::AddDocument { id: "review_004".to_owned(), text: "So good".to_owned() };
