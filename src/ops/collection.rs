@@ -169,10 +169,7 @@ pub(super) fn model_of<'a>(lab: &Lab, collection: &'a Collection) -> Option<&'a 
 /// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
 /// documents are embedded by. `Invalid` when that one cannot have made its vectors.
 pub(super) fn embedder_of(lab: &Lab, collection: &Collection) -> Result<Arc<dyn Embedder>> {
-    let embedder = match model_of(lab, collection) {
-        Some(model) => lab.embedders.named(model)?,
-        None => lab.embedders.chosen(),
-    };
+    let embedder = lab.embedders.named_or_chosen(model_of(lab, collection))?;
     match (collection.dimension, embedder.dimension()) {
         (Some(theirs), Some(ours)) if theirs != ours => Err(OpsError::Invalid(format!(
             "the collection '{}' was made with another model: its vectors have {theirs} dimensions, those of {} have \

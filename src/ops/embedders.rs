@@ -57,6 +57,11 @@ impl Embedders {
         })
     }
 
+    /// The model of that name, or the chosen one where none is named.
+    pub fn named_or_chosen(&self, model: Option<&str>) -> Result<&Arc<dyn Embedder>> {
+        model.map_or(Ok(&self.chosen), |model| self.named(model))
+    }
+
     /// Whether texts can be embedded by that model.
     pub fn has(&self, model: &str) -> bool {
         self.by_name.contains_key(model)

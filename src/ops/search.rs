@@ -98,10 +98,7 @@ async fn nearest(lab: &Lab, model_name: String, embedding: Vec<f32>, terms: &Ter
 }
 
 async fn by_text(lab: &Lab, text: &str, terms: &Terms) -> Result<Nearest> {
-    let embedder = match terms.model.as_deref() {
-        Some(model) => lab.embedders.named(model)?,
-        None => lab.embedders.chosen(),
-    };
+    let embedder = lab.embedders.named_or_chosen(terms.model.as_deref())?;
     let own = embedder.model_name();
     let embedding = embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
     nearest(lab, own.to_owned(), embedding, terms).await.map_err(|error| match error {
@@ -128,10 +125,7 @@ pub struct Hybrid {
 /// either ranks first comes near the top. Of one model, as in [`search`].
 pub async fn hybrid(lab: &Lab, text: &str, terms: &Terms) -> Result<Hybrid> {
     let depth = (terms.k * 4).max(HALF_DEPTH);
-    let embedder = match terms.model.as_deref() {
-        Some(model) => lab.embedders.named(model)?,
-        None => lab.embedders.chosen(),
-    };
+    let embedder = lab.embedders.named_or_chosen(terms.model.as_deref())?;
     let words = TextQuery {
         model_name: embedder.model_name().to_owned(),
         text: text.to_owned(),
