@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::labtop::Labtop;
-use crate::support::servers;
 use crate::support::terminal::signal;
+use crate::support::{patience, servers};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,14 +29,8 @@ fn lives(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-    }
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    patience::until(PATIENCE, what, look)
 }
 
 /// Starts a command of labtop that runs the batch, and waits for the processes of its script.

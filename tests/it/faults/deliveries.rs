@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::labtop::{Labtop, Ran};
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::servers;
+use crate::support::{patience, servers};
 
 const TRIALS: u64 = 200;
 
@@ -88,11 +88,7 @@ impl Lab {
 
 /// Asks again and again, but not for ever.
 fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
-        std::thread::yield_now();
-    }
+    patience::until(Duration::from_secs(60), what, || condition().then_some(()));
 }
 
 fn ended(child: Child) -> String {

@@ -1,13 +1,13 @@
 //! Workers that share a queue, of which one is killed: every trial is done exactly once, and everybody sees it.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::labtop::Labtop;
 use crate::support::terminal::signal;
-use crate::support::{servers, trials};
+use crate::support::{patience, servers, trials};
 
 /// Longer than a lease and all the work.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -48,14 +48,8 @@ impl Drop for Process {
 }
 
 /// Waits until a look gives something.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-    }
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    patience::until(PATIENCE, what, look)
 }
 
 fn worker(machine: &Labtop) -> Process {

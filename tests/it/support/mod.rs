@@ -4,6 +4,7 @@ pub mod backends;
 pub mod chroma;
 pub mod labtop;
 pub mod own_servers;
+pub mod patience;
 pub mod prometheus;
 pub mod proxy;
 pub mod samples;
