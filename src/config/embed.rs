@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Variables;
 
 /// The model inside labtop, as `embed::BuiltIn` calls it; a test compares.
-pub const BUILT_IN: &str = "labtop-static-256";
+pub const BUILT_IN: &str = "labtop-static-256-2";
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

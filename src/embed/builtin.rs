@@ -19,7 +19,7 @@ pub struct BuiltIn;
 
 impl BuiltIn {
     /// What [`Embedder::model_name`] answers. It stands for the table's contents: another table needs another name.
-    pub const MODEL_NAME: &str = "labtop-static-256";
+    pub const MODEL_NAME: &str = "labtop-static-256-2";
 
     /// What [`Embedder::dimension`] answers.
     pub const DIMENSION: usize = DIMENSION;

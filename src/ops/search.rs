@@ -311,7 +311,7 @@ mod tests {
         let error = ids(&bench, Query::Text("cat".to_owned()), Some("small")).await.unwrap_err();
         assert!(
             error.to_string().contains(
-                "'small' is not here to embed a text (here: labtop-static-256): set [embed.models.small]"
+                "'small' is not here to embed a text (here: labtop-static-256-2): set [embed.models.small]"
             ),
             "{error}"
         );
