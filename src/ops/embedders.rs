@@ -47,6 +47,13 @@ impl Embedders {
     /// The model of that name, to embed what is to be compared with its documents.
     pub fn named(&self, model: &str) -> Result<&Arc<dyn Embedder>> {
         self.by_name.get(model).ok_or_else(|| {
+            if is_retired(model) {
+                return OpsError::Invalid(format!(
+                    "'{model}' is the table of an earlier labtop and no longer here: its vectors cannot be compared with those of {}. \
+                     {RENEWAL}",
+                    BuiltIn::MODEL_NAME
+                ));
+            }
             let here: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
             OpsError::Invalid(format!(
                 "'{model}' is not here to embed a text (here: {}): set [embed.models.{}] with the url of a server that has it, or \
@@ -67,6 +74,16 @@ impl Embedders {
         self.by_name.contains_key(model)
     }
 }
+
+/// Whether vectors of that name were made by a table that earlier versions had built in, and that no text can be embedded by any more.
+/// A model of the settings may have taken the name.
+pub(super) fn is_retired(model: &str) -> bool {
+    BuiltIn::RETIRED.contains(&model)
+}
+
+/// What is to be done with what such a table embedded.
+pub(super) const RENEWAL: &str = "Add the texts again (labtop docs add FILE; a collection under another name), or search by a document \
+                                  (--like ID), which needs no text to be embedded";
 
 /// A name as TOML wants it in a table's header.
 fn key(model: &str) -> String {
