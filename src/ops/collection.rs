@@ -164,7 +164,9 @@ pub(super) fn model_of<'a>(lab: &Lab, collection: &'a Collection) -> Option<&'a 
     let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
     named.filter(|model| {
         // Those of a table of ours that is gone are as long as those of the present one, and yet not like them.
-        lab.embedders.has(model) || is_retired(model) || collection.dimension != lab.embedders.chosen().dimension()
+        lab.embedders.has(model)
+            || is_retired(model)
+            || collection.dimension != lab.embedders.chosen().dimension()
     })
 }
 

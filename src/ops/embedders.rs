@@ -27,10 +27,7 @@ impl Embedders {
         let mut by_name: BTreeMap<String, Arc<dyn Embedder>> = settings
             .models
             .iter()
-            .map(|(name, model)| {
-                let http: Arc<dyn Embedder> = Arc::new(Http::new(endpoint(name, model), cache.clone()));
-                (name.clone(), http)
-            })
+            .map(|(name, model)| (name.clone(), of_settings(name, model, cache.as_ref())))
             .collect();
         let built_in: Arc<dyn Embedder> = Arc::new(BuiltIn);
         by_name.insert(BuiltIn::MODEL_NAME.to_owned(), built_in.clone());
@@ -56,8 +53,8 @@ impl Embedders {
             }
             let here: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
             OpsError::Invalid(format!(
-                "'{model}' is not here to embed a text (here: {}): set [embed.models.{}] with the url of a server that has it, or \
-                 give the vector",
+                "'{model}' is not here to embed a text (here: {}): set [embed.models.{}] with the url of a server that has it (or the \
+                 path of a folder), or give the vector",
                 here.join(", "),
                 key(model)
             ))
@@ -91,10 +88,21 @@ fn key(model: &str) -> String {
     if !model.is_empty() && model.chars().all(bare) { model.to_owned() } else { format!("\"{model}\"") }
 }
 
+fn of_settings(name: &str, model: &EmbedModel, cache: Option<&CachePlace>) -> Arc<dyn Embedder> {
+    // The settings are checked: a folder is named only where its models can be run.
+    #[cfg(feature = "embed-onnx")]
+    if let Some(folder) = &model.path {
+        use crate::embed::onnx::{Onnx, Place};
+        let (name, folder) = (name.to_owned(), folder.clone());
+        return Arc::new(Onnx::new(Place { name, folder, dimension: model.dimension, batch: model.batch }));
+    }
+    Arc::new(Http::new(endpoint(name, model), cache.cloned()))
+}
+
 fn endpoint(name: &str, model: &EmbedModel) -> Endpoint {
     Endpoint {
         name: name.to_owned(),
-        url: model.url.clone(),
+        url: model.url.clone().unwrap_or_default(),
         model: model.model.clone().unwrap_or_else(|| name.to_owned()),
         dimension: model.dimension,
         api_key: model.api_key.clone(),

@@ -356,11 +356,18 @@ mod tests {
         bench.documents.put(&[old]).await.unwrap();
         let text = Query::Text("cat".to_owned());
         let error = ids(&bench, text.clone(), None).await.unwrap_err().to_string();
-        for words in ["1 are embedded by labtop-static-256", "labtop docs add FILE", "docs rm --model labtop-static-256"] {
+        for words in [
+            "1 are embedded by labtop-static-256",
+            "labtop docs add FILE",
+            "docs rm --model labtop-static-256",
+        ] {
             assert!(error.contains(words), "{error}");
         }
         let error = ids(&bench, text.clone(), Some("labtop-static-256")).await.unwrap_err().to_string();
-        assert!(error.contains("is the table of an earlier labtop") && error.contains("--like ID"), "{error}");
+        assert!(
+            error.contains("is the table of an earlier labtop") && error.contains("--like ID"),
+            "{error}"
+        );
         let like = Query::Document { id: "old".to_owned(), model: None };
         assert_eq!(ids(&bench, like, None).await.unwrap(), ["old"]);
         let texts = [("new".to_owned(), "a cat sat".to_owned(), serde_json::Map::new())];

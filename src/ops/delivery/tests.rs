@@ -174,7 +174,10 @@ async fn nothing_is_laid_beside_the_vectors_of_a_table_that_is_gone() {
     let arrival = super::send(&bench.lab, delivery("old", "a", &[1.0])).await.unwrap();
     let Arrival::Refused(error) = arrival else { panic!("{arrival:?}") };
     let told = error.to_string();
-    assert!(told.contains("made by labtop-static-256") && told.contains("labtop collections rename old OTHER"), "{told}");
+    assert!(
+        told.contains("made by labtop-static-256") && told.contains("labtop collections rename old OTHER"),
+        "{told}"
+    );
     assert!(bench.collections.ids("old").is_empty());
     let arrival = super::send(&bench.lab, delivery("new", "a", &[1.0])).await.unwrap();
     assert!(matches!(arrival, Arrival::Stored), "{arrival:?}");
