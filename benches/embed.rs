@@ -135,7 +135,10 @@ fn onnx(folder: std::path::PathBuf, texts: &[Text]) -> Result<(), Failure> {
     let model = Onnx::new(Place { name: "folder".to_owned(), folder, dimension: None, batch: 64 });
     let begun = Instant::now();
     runtime.block_on(model.embed(&all[..1]))?;
-    println!("model from a folder: loaded, and a first text, in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "model from a folder: loaded, and a first text, in {:.0} ms",
+        begun.elapsed().as_secs_f64() * 1e3
+    );
     let mut taken = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
