@@ -69,6 +69,10 @@ impl CollectionStore for ReadOnlyCollections {
         self.store.existing(name, ids).await
     }
 
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64> {
+        self.store.count(name, filter, most).await
+    }
+
     async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
         self.store.records(name, page).await
     }

@@ -29,6 +29,7 @@ fn collection(name: &str, records: u64) -> Collection {
         name: name.to_owned(),
         metadata: object(json!({"description": "Customer reviews", "version": 1})),
         space: Space::Cosine,
+        hnsw: Hnsw::default(),
         dimension: (records > 0).then_some(384),
         records,
         problem: None,
@@ -284,7 +285,7 @@ fn forms_make_what_was_typed() {
     assert_eq!(desk.writes(), [write]);
     desk.act(Action::Create);
     fill(&mut desk, &["reviews", "", "", "", "200", "", "50"]);
-    let hnsw = Hnsw { ef_construction: Some(200), max_neighbors: None, ef_search: Some(50) };
+    let hnsw = Hnsw { ef_construction: Some(200), max_neighbors: None, ef_search: Some(50), ..Hnsw::default() };
     let new = NewCollection { hnsw, ..NewCollection::new("reviews", &Metadata::new(), Space::Cosine) };
     assert_eq!(desk.writes(), [Write::CreateCollection(new)]);
 }
