@@ -9,22 +9,56 @@ use crate::domain::collection::{
     Collection, CollectionEdit, Hnsw, NewCollection, RecordEdit, RecordFilter, RecordHit, RecordPage, Space,
     StoredRecord,
 };
+use crate::domain::database::Database;
 use crate::domain::document::Metadata;
 use crate::domain::record_filter::{DOCUMENT_OPERATORS, OPERATORS};
 use crate::domain::table::Table;
 use crate::domain::text::one_line;
 use crate::ops::collection::export::{self, RecordExport};
 use crate::ops::collection::{self, CollectionQuery, edit};
+use crate::ops::{Lab, database};
 
 use super::docs::{parse_object, read_vector};
 use super::meter::Meter;
 use super::output::Format;
 use super::{CliError, Outcome, Session, rm};
 
+mod databases;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Chroma: the tenant that is meant, not that of the settings
+    #[arg(long, global = true, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Chroma: the database that is meant, not that of the settings
+    #[arg(long, global = true, value_name = "NAME")]
+    database: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl Args {
+    pub fn changes_something(&self) -> bool {
+        self.command.changes_something()
+    }
+
+    /// The database that is meant, where it is not that of the settings.
+    pub fn elsewhere(&self, lab: &Lab) -> Option<Database> {
+        let Args { tenant, database, .. } = self;
+        let here = database::here(lab).unwrap_or_default();
+        (tenant.is_some() || database.is_some()).then(|| {
+            Database::new(tenant.clone().unwrap_or(here.tenant), database.clone().unwrap_or(here.name))
+        })
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List collections
     Ls,
+    /// Chroma: list, create and delete databases
+    #[command(subcommand)]
+    Databases(databases::Command),
     /// Create a collection
     Create {
         name: String,
@@ -209,6 +243,7 @@ impl From<SpaceArg> for Space {
 impl Command {
     pub fn changes_something(&self) -> bool {
         match self {
+            Command::Databases(command) => command.changes_something(),
             Command::Ls | Command::Get { .. } | Command::Count { .. } => false,
             Command::Query { .. } | Command::Export { .. } => false,
             _ => true,
@@ -216,9 +251,11 @@ impl Command {
     }
 }
 
-pub async fn run(command: Command, session: &Session) -> Outcome {
-    match command {
+/// The session's lab is at the database that is meant.
+pub async fn run(args: Args, session: &Session) -> Outcome {
+    match args.command {
         Command::Ls => ls(session).await,
+        Command::Databases(command) => databases::run(command, session).await,
         Command::Create { name, metadata, space, hnsw } => {
             let metadata = metadata.unwrap_or_default();
             let new = NewCollection { name, metadata, space: space.into(), hnsw: hnsw.into() };

@@ -63,3 +63,17 @@ fn the_operators_of_conditions_are_listed() {
     assert!(help.contains("Operators: $eq $ne $gt $gte $lt $lte $in $nin $and $or $contains"), "{help}");
     assert!(help.contains("Operators: $contains $not_contains $regex $not_regex $and $or"), "{help}");
 }
+
+#[test]
+fn the_embedded_store_is_one_database() {
+    let lab = Labtop::new();
+    for arguments in [
+        &["collections", "databases", "ls"][..],
+        &["collections", "databases", "create", "another"],
+        &["collections", "ls", "--database", "another"],
+        &["collections", "--tenant", "somebody", "ls"],
+    ] {
+        let ran = lab.run(arguments);
+        assert!(ran.code == 2 && ran.stderr.contains("is one database and has no tenants"), "{ran:?}");
+    }
+}
