@@ -9,21 +9,56 @@ use crate::domain::collection::{
     Collection, CollectionEdit, Hnsw, NewCollection, RecordEdit, RecordFilter, RecordHit, RecordPage, Space,
     StoredRecord,
 };
+use crate::domain::database::Database;
 use crate::domain::document::Metadata;
+use crate::domain::record_filter::{DOCUMENT_OPERATORS, OPERATORS};
 use crate::domain::table::Table;
 use crate::domain::text::one_line;
 use crate::ops::collection::export::{self, RecordExport};
 use crate::ops::collection::{self, CollectionQuery, edit};
+use crate::ops::{Lab, database};
 
 use super::docs::{parse_object, read_vector};
 use super::meter::Meter;
 use super::output::Format;
-use super::{Outcome, Session, rm};
+use super::{CliError, Outcome, Session, rm};
+
+mod databases;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Chroma: the tenant that is meant, not that of the settings
+    #[arg(long, global = true, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Chroma: the database that is meant, not that of the settings
+    #[arg(long, global = true, value_name = "NAME")]
+    database: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl Args {
+    pub fn changes_something(&self) -> bool {
+        self.command.changes_something()
+    }
+
+    /// The database that is meant, where it is not that of the settings.
+    pub fn elsewhere(&self, lab: &Lab) -> Option<Database> {
+        let Args { tenant, database, .. } = self;
+        let here = database::here(lab).unwrap_or_default();
+        (tenant.is_some() || database.is_some()).then(|| {
+            Database::new(tenant.clone().unwrap_or(here.tenant), database.clone().unwrap_or(here.name))
+        })
+    }
+}
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List collections
     Ls,
+    /// Chroma: list, create and delete databases
+    #[command(subcommand)]
+    Databases(databases::Command),
     /// Create a collection
     Create {
         name: String,
@@ -63,11 +98,15 @@ pub enum Command {
         replace: bool,
     },
     /// Change a record; a new text gets a new vector
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["document", "vector", "metadata"]))]
     Update {
         name: String,
         id: String,
-        #[arg(long, value_name = "TEXT", required_unless_present = "metadata")]
+        #[arg(long, value_name = "TEXT")]
         document: Option<String>,
+        /// One JSON array of numbers, or a file with one
+        #[arg(long, value_name = "JSON|FILE", allow_hyphen_values = true)]
+        vector: Option<PathBuf>,
         /// A JSON object, laid over what is there; null takes a key away
         #[arg(long, value_parser = parse_object)]
         metadata: Option<Metadata>,
@@ -111,15 +150,24 @@ pub enum Command {
         #[command(flatten)]
         filter: FilterArgs,
     },
-    /// Find the records nearest to a text or a vector
-    #[command(group = clap::ArgGroup::new("query").required(true).args(["text", "vector"]))]
+    /// Say how many records there are, or how many fit a condition
+    Count {
+        name: String,
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+    /// Find the records nearest to a text, a vector or another record
+    #[command(group = clap::ArgGroup::new("query").required(true).args(["text", "vector", "like"]))]
     Query {
         name: String,
         /// Words; embedded by the model of the collection
         text: Option<String>,
-        /// A file with one JSON array of numbers
-        #[arg(long, value_name = "FILE")]
+        /// One JSON array of numbers, or a file with one
+        #[arg(long, value_name = "JSON|FILE", allow_hyphen_values = true)]
         vector: Option<PathBuf>,
+        /// The id of a record: what is like it, itself first
+        #[arg(long, value_name = "ID")]
+        like: Option<String>,
         /// How many
         #[arg(short, visible_short_alias = 'k', long, default_value_t = 5)]
         n_results: usize,
@@ -130,12 +178,22 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 pub struct FilterArgs {
-    /// Filter on metadata, as Chroma has it: {"rating": {"$gte": 4}}
-    #[arg(long = "where", value_name = "JSON", value_parser = parse_object)]
+    #[arg(long = "where", value_name = "JSON", value_parser = parse_object, help = where_help())]
     r#where: Option<Metadata>,
-    /// Filter on texts: {"$contains": "word"}
-    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    #[arg(long, value_name = "JSON", value_parser = parse_object, help = where_document_help())]
     where_document: Option<Metadata>,
+}
+
+fn where_help() -> String {
+    let operators = OPERATORS.join(" ");
+    format!(
+        r#"Filter on metadata, as Chroma has it: {{"rating": {{"$gte": 4}}}}, {{"$and": [{{…}}, {{…}}]}}. Operators: {operators}"#
+    )
+}
+
+fn where_document_help() -> String {
+    let operators = DOCUMENT_OPERATORS.join(" ");
+    format!(r#"Filter on texts: {{"$contains": "word"}}. Operators: {operators}"#)
 }
 
 impl From<FilterArgs> for RecordFilter {
@@ -161,7 +219,7 @@ pub struct HnswArgs {
 impl From<HnswArgs> for Hnsw {
     fn from(args: HnswArgs) -> Self {
         let HnswArgs { ef_construction, max_neighbors, ef_search } = args;
-        Hnsw { ef_construction, max_neighbors, ef_search }
+        Hnsw { ef_construction, max_neighbors, ef_search, ..Hnsw::default() }
     }
 }
 
@@ -184,13 +242,20 @@ impl From<SpaceArg> for Space {
 
 impl Command {
     pub fn changes_something(&self) -> bool {
-        !matches!(self, Command::Ls | Command::Get { .. } | Command::Query { .. } | Command::Export { .. })
+        match self {
+            Command::Databases(command) => command.changes_something(),
+            Command::Ls | Command::Get { .. } | Command::Count { .. } => false,
+            Command::Query { .. } | Command::Export { .. } => false,
+            _ => true,
+        }
     }
 }
 
-pub async fn run(command: Command, session: &Session) -> Outcome {
-    match command {
+/// The session's lab is at the database that is meant.
+pub async fn run(args: Args, session: &Session) -> Outcome {
+    match args.command {
         Command::Ls => ls(session).await,
+        Command::Databases(command) => databases::run(command, session).await,
         Command::Create { name, metadata, space, hnsw } => {
             let metadata = metadata.unwrap_or_default();
             let new = NewCollection { name, metadata, space: space.into(), hnsw: hnsw.into() };
@@ -215,9 +280,10 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
         }
         Command::Rm { name, yes } => rm_collection(session, &name, yes).await,
         Command::Add { name, file, replace } => add(session, &name, &file, replace).await,
-        Command::Update { name, id, document, metadata } => {
+        Command::Update { name, id, document, vector, metadata } => {
             let metadata = metadata.unwrap_or_default();
-            let change = RecordEdit { id: id.clone(), document, embedding: None, metadata };
+            let embedding = vector.as_deref().map(read_vector).transpose()?;
+            let change = RecordEdit { id: id.clone(), document, embedding, metadata };
             edit::update(&session.lab, &name, vec![change]).await?;
             session.output.line(&format!("Changed record {} of {name}", one_line(&id, 600)))?;
             Ok(0)
@@ -238,11 +304,22 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             session.output.result(&records, &records_table(&records))?;
             Ok(0)
         }
-        Command::Query { name, text, vector, n_results, filter } => {
-            let query = match (text, vector) {
-                (Some(text), _) => CollectionQuery::Text(text),
-                (None, Some(file)) => CollectionQuery::Vector(read_vector(&file)?),
-                (None, None) => return Err(super::CliError::Usage("give words or --vector FILE".to_owned())),
+        Command::Count { name, filter } => {
+            let count = collection::count(&session.lab, &name, &filter.into(), i64::MAX as u64).await?;
+            match session.output.format {
+                Format::Table => session.output.line(&count.to_string())?,
+                _ => session.output.json(&json!({ "collection": name, "records": count }))?,
+            }
+            Ok(0)
+        }
+        Command::Query { name, text, vector, like, n_results, filter } => {
+            let query = match (text, vector, like) {
+                (Some(text), ..) => CollectionQuery::Text(text),
+                (_, Some(given), _) => CollectionQuery::Vector(read_vector(&given)?),
+                (.., Some(id)) => CollectionQuery::Record(id),
+                (None, None, None) => {
+                    return Err(CliError::Usage("give words, --vector or --like ID".to_owned()));
+                }
             };
             let hits = collection::query(&session.lab, &name, &query, n_results, &filter.into()).await?;
             session.output.result(&hits, &hits_table(&hits))?;

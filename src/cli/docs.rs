@@ -113,13 +113,17 @@ fn all_of(filters: Vec<MetadataFilter>) -> MetadataFilter {
     MetadataFilter { conditions: filters.into_iter().flat_map(|filter| filter.conditions).collect() }
 }
 
-/// One JSON array of numbers.
-pub fn read_vector(path: &Path) -> Result<Vec<f32>, CliError> {
-    let place = path.display();
+/// One JSON array of numbers, given as it is or in a file.
+pub fn read_vector(given: &Path) -> Result<Vec<f32>, CliError> {
+    let wanted = "expected one JSON array of numbers, as in [0.1, -0.2]";
+    if let Some(text) = given.to_str().filter(|text| text.trim_start().starts_with('[')) {
+        return serde_json::from_str(text)
+            .map_err(|error| CliError::Usage(format!("the vector: {wanted}: {error}")));
+    }
+    let (path, place) = (given, given.display());
     let text = std::fs::read_to_string(path)
         .map_err(|error| CliError::Usage(format!("{place}: cannot be read: {error}")))?;
-    serde_json::from_str(&text)
-        .map_err(|error| CliError::Usage(format!("{place}: expected one JSON array of numbers: {error}")))
+    serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("{place}: {wanted}: {error}")))
 }
 
 /// A JSON object from the command line.

@@ -133,8 +133,7 @@ enum Command {
     #[command(subcommand)]
     Docs(docs::Command),
     /// Collections and their records
-    #[command(subcommand)]
-    Collections(collections::Command),
+    Collections(collections::Args),
     /// What waits to be delivered to the collection store
     #[command(subcommand)]
     Outbox(outbox::Command),
@@ -185,7 +184,7 @@ impl Command {
             Command::Batch(command) => command.changes_something(),
             Command::Worker(args) => args.changes_something(),
             Command::Docs(command) => command.changes_something(),
-            Command::Collections(command) => command.changes_something(),
+            Command::Collections(args) => args.changes_something(),
             Command::Outbox(command) => command.changes_something(),
             Command::Ls(_) | Command::Show(_) | Command::Diff(_) | Command::Analytics(_) => false,
             Command::Export(_) | Command::Backup(_) | Command::Doctor | Command::Config(_) => false,
@@ -318,6 +317,11 @@ async fn interruptible(cli: Cli, settings: Settings, output: Output) -> Outcome 
     if let Command::Worker(_) = command {
         lab.patience = LONG_PATIENCE;
     }
+    if let Command::Collections(args) = &command
+        && let Some(database) = args.elsewhere(&lab)
+    {
+        lab = lab.at(&database)?;
+    }
     let session = Session { lab: Arc::new(lab), output, stop: Stop::default() };
     let code = until_told_to_end(dispatch(command, &session, &cli.global), &session.stop, tidy).await;
     session.lab.close().await;
@@ -378,7 +382,7 @@ async fn dispatch(command: Command, session: &Session, global: &Global) -> Outco
         Command::Note(args) => note::run(args, session).await,
         Command::Rm(args) => rm::run(args, session).await,
         Command::Docs(command) => docs::run(command, session).await,
-        Command::Collections(command) => collections::run(command, session).await,
+        Command::Collections(args) => collections::run(args, session).await,
         Command::Outbox(command) => outbox::run(command, session).await,
         Command::Analytics(command) => analytics::run(command, session).await,
         Command::Export(args) => export::run(args, session).await,

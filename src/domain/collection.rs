@@ -13,6 +13,9 @@ pub struct Collection {
     /// Empty when none was given.
     pub metadata: Metadata,
     pub space: Space,
+    /// How its index is built, where the store has one and tells.
+    #[serde(default, skip_serializing_if = "Hnsw::is_default")]
+    pub hnsw: Hnsw,
     /// None until the first record.
     pub dimension: Option<usize>,
     /// Records in it.
@@ -55,11 +58,16 @@ impl NewCollection {
     pub fn new(name: &str, metadata: &Metadata, space: Space) -> Self {
         NewCollection { name: name.to_owned(), metadata: metadata.clone(), space, hnsw: Hnsw::default() }
     }
+
+    /// An empty one that is as another is.
+    pub fn like(other: &Collection, name: &str) -> Self {
+        NewCollection { hnsw: other.hnsw, ..NewCollection::new(name, &other.metadata, other.space) }
+    }
 }
 
 /// How Chroma builds and searches the index of a collection; its own numbers where none are given. A store that compares
 /// every vector has no use for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hnsw {
     /// Candidates kept while a vector is put in.
     pub ef_construction: Option<u32>,
@@ -67,6 +75,18 @@ pub struct Hnsw {
     pub max_neighbors: Option<u32>,
     /// Candidates kept while searching.
     pub ef_search: Option<u32>,
+    /// By how much the index grows when it is full.
+    #[serde(default)]
+    pub resize_factor: Option<f64>,
+    /// Vectors after which it is written to disk.
+    #[serde(default)]
+    pub sync_threshold: Option<u32>,
+}
+
+impl Hnsw {
+    pub fn is_default(&self) -> bool {
+        *self == Hnsw::default()
+    }
 }
 
 /// What is to be changed of a collection; what is none stays.
@@ -129,6 +149,15 @@ pub struct RecordFilter {
     pub where_document: Option<Map<String, Value>>,
 }
 
+impl RecordFilter {
+    /// Whether every record fits. A condition that says nothing is none.
+    pub fn is_empty(&self) -> bool {
+        let says_nothing =
+            |condition: &Option<Map<String, Value>>| condition.as_ref().is_none_or(Map::is_empty);
+        says_nothing(&self.r#where) && says_nothing(&self.where_document)
+    }
+}
+
 /// A page of records, in order of insertion where the backend knows it, else by id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordPage {
@@ -174,6 +203,11 @@ pub fn run_document(key: &Uuid, kind: &str) -> String {
 
 /// Chroma's rules for names.
 pub fn check_name(name: &str) -> Result<(), String> {
+    check_name_of("a collection", name)
+}
+
+/// The same rules for the name of `what` ("a database").
+pub fn check_name_of(what: &str, name: &str) -> Result<(), String> {
     let alphanumeric = |edge: Option<char>| edge.is_some_and(|edge| edge.is_ascii_alphanumeric());
     let rule = if !(3..=512).contains(&name.len()) {
         "it must have 3 to 512 characters"
@@ -188,7 +222,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     } else {
         return Ok(());
     };
-    Err(format!("'{}' cannot name a collection: {rule}", super::text::one_line(name, 100)))
+    Err(format!("'{}' cannot name {what}: {rule}", super::text::one_line(name, 100)))
 }
 
 /// What a store refuses before it touches anything: ids empty or given twice, vectors empty, of mixed dimensions or not

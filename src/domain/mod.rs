@@ -4,6 +4,7 @@ pub mod batch;
 pub mod batch_spec;
 pub mod collection;
 pub mod csv;
+pub mod database;
 pub mod document;
 pub mod experiment;
 pub mod filter;

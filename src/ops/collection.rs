@@ -18,6 +18,7 @@ use crate::domain::collection::{
     Collection, NewCollection, Record, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
+use crate::domain::record_filter;
 use crate::embed::Embedder;
 use crate::store::{ErrorKind, Role, StoreError};
 
@@ -68,7 +69,19 @@ pub async fn remove(lab: &Lab, name: &str) -> Result<()> {
 }
 
 pub async fn records(lab: &Lab, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
+    check_filter(&page.filter)?;
     Ok(lab.collections.records(name, page).await?)
+}
+
+/// How many records fit a filter, as far as `most`.
+pub async fn count(lab: &Lab, name: &str, filter: &RecordFilter, most: u64) -> Result<u64> {
+    check_filter(filter)?;
+    Ok(lab.collections.count(name, filter, most).await?)
+}
+
+/// Stores refuse a wrong filter too, but not every one of them says where it is wrong.
+fn check_filter(filter: &RecordFilter) -> Result<()> {
+    record_filter::check(filter).map_err(OpsError::Invalid)
 }
 
 /// Adds records, embedding the texts that bring no vector; says how many. Ids that are there already are a `Conflict`
@@ -122,13 +135,11 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
     for (record, number) in records.iter().zip(1..) {
         let called = || record.id.as_ref().map_or_else(String::new, |id| format!(" ('{id}')"));
         match (&record.embedding, &record.document) {
-            (Some(vector), _) if collection.space == Space::Cosine && is_zero(vector) => {
-                let called = called();
-                return Err(OpsError::Invalid(format!(
-                    "the embedding of record {number}{called} {WITHOUT_DIRECTION}"
-                )));
+            (Some(vector), _) => {
+                check_direction(collection, vector, || {
+                    format!("the embedding of record {number}{}", called())
+                })?;
             }
-            (Some(_), _) => {}
             (None, Some(text)) => texts.push(text.clone()),
             (None, None) => {
                 let called = called();
@@ -148,6 +159,15 @@ async fn embedded(lab: &Lab, collection: &Collection, records: Vec<NewRecord>) -
             metadata: record.metadata,
         })
         .collect())
+}
+
+/// `Invalid` for a vector of zeros, named by `what`, where angles are measured.
+fn check_direction(collection: &Collection, vector: &[f32], what: impl Fn() -> String) -> Result<()> {
+    // One of no numbers is refused by what is wrong with it.
+    if collection.space == Space::Cosine && !vector.is_empty() && is_zero(vector) {
+        return Err(OpsError::Invalid(format!("{} {WITHOUT_DIRECTION}", what())));
+    }
+    Ok(())
 }
 
 /// Vectors of texts that are to lie in a collection.
@@ -200,6 +220,7 @@ pub async fn query(
     n_results: usize,
     filter: &RecordFilter,
 ) -> Result<Vec<RecordHit>> {
+    check_filter(filter)?;
     let embedding = match query {
         CollectionQuery::Vector(embedding) => embedding.clone(),
         CollectionQuery::Record(id) => vector_of(lab, name, id).await?,
@@ -208,8 +229,10 @@ pub async fn query(
             embedder.embed(std::slice::from_ref(text)).await?.pop().unwrap_or_default()
         }
     };
-    if is_zero(&embedding) && lab.collections.get(name).await?.space == Space::Cosine {
-        return Err(OpsError::Invalid(format!("the vector to search by {WITHOUT_DIRECTION}")));
+    if is_zero(&embedding) {
+        check_direction(&lab.collections.get(name).await?, &embedding, || {
+            "the vector to search by".to_owned()
+        })?;
     }
     Ok(lab.collections.query(name, &embedding, n_results, filter).await?)
 }
@@ -345,5 +368,23 @@ mod tests {
             let error = bench(text).await.1.unwrap_err();
             assert!(error.to_string().contains(&format!("records.jsonl{message}")), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn wrong_filters_are_told_before_a_store_is_asked() {
+        let (bench, _) = bench("{\"id\": \"a\", \"text\": \"one\"}").await;
+        let condition = serde_json::json!({ "n": { "$in": [1, "x"] } });
+        let filter = RecordFilter { r#where: condition.as_object().cloned(), where_document: None };
+        let page = RecordPage { limit: 1, filter: filter.clone(), ..RecordPage::default() };
+        let by = CollectionQuery::Record("a".to_owned());
+        for problem in [
+            records(&bench.lab, "notes", &page).await.unwrap_err(),
+            query(&bench.lab, "notes", &by, 1, &filter).await.unwrap_err(),
+            count(&bench.lab, "notes", &filter, 9).await.unwrap_err(),
+        ] {
+            assert!(problem.to_string().contains("where: $in of 'n': the list mixes kinds"), "{problem}");
+            assert_eq!(problem.exit_code(), 2);
+        }
+        assert_eq!(count(&bench.lab, "notes", &RecordFilter::default(), 9).await.unwrap(), 1);
     }
 }

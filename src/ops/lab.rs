@@ -6,16 +6,18 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::commands::Memory;
+use super::database;
 use super::delivery::{Courier, gather_records};
 use super::embedders::Embedders;
 use super::gather::Gather;
 use super::hands::Hands;
 use super::place::Place;
 use super::presence::Presence;
-use super::read_only::ReadOnlyCollections;
+use super::read_only::{ReadOnlyCollections, ReadOnlyDatabases};
 use super::transfer::share_a_file;
 use crate::analytics::Analytics;
 use crate::config::{self, CollectionBackend, Settings, TableBackend};
+use crate::domain::database::Database;
 use crate::domain::experiment::Experiment;
 use crate::domain::performance::PerformanceRow;
 use crate::embed::{BuiltIn, Embedder};
@@ -23,6 +25,7 @@ use crate::store::changes::Changes;
 use crate::store::chroma::Chroma;
 use crate::store::chroma::schema::ChromaSchema;
 use crate::store::collections::CollectionStore;
+use crate::store::databases::Databases;
 use crate::store::documents::DocumentStore;
 use crate::store::duckdb::{self, engine::Engine};
 use crate::store::experiments::{Entry, ExperimentStore};
@@ -52,6 +55,8 @@ pub struct Lab {
     pub outbox: Arc<dyn Outbox>,
     pub documents: Arc<dyn DocumentStore>,
     pub collections: Arc<dyn CollectionStore>,
+    /// None where all collections are in one place.
+    pub databases: Option<Arc<dyn Databases>>,
     pub analytics: Analytics,
     /// Embeds the documents of runs: always at hand, so that no run waits for a server.
     pub embedder: Arc<dyn Embedder>,
@@ -120,6 +125,19 @@ impl Lab {
         }
     }
 
+    /// This lab with its collections in another database; everything else stays where it is. It is measured apart: that a
+    /// database is missing says nothing of the one in the settings. `Invalid` where the collection store has only one.
+    pub fn at(&self, database: &Database) -> super::Result<Lab> {
+        if self.databases.is_none() {
+            return Err(database::only_one());
+        }
+        let mut settings = self.settings.clone();
+        settings.chroma.tenant.clone_from(&database.tenant);
+        settings.chroma.database.clone_from(&database.name);
+        let lab = Lab::on(settings, self.engine.clone())?;
+        Ok(Lab { embedders: self.embedders.clone(), patience: self.patience, ..lab })
+    }
+
     fn on(settings: Settings, engine: Arc<Engine>) -> super::Result<Lab> {
         let pg = Pg::with(&settings.postgres, settings.read_only);
         let (experiments, queue, outbox): (Arc<dyn ExperimentStore>, Arc<dyn BatchQueue>, Arc<dyn Outbox>) =
@@ -148,6 +166,13 @@ impl Lab {
                 }
             }
         };
+        let databases: Option<Arc<dyn Databases>> = match settings.roles.collections {
+            CollectionBackend::DuckDb => None,
+            CollectionBackend::Chroma if settings.read_only => {
+                Some(Arc::new(ReadOnlyDatabases::new(chroma.clone())))
+            }
+            CollectionBackend::Chroma => Some(chroma.clone()),
+        };
         // The analytics live in the DuckDB file whatever the roles.
         let mut schemas: Vec<Arc<dyn Schema>> =
             vec![Arc::new(duckdb::schema::FileSchema::new(engine.clone()))];
@@ -166,7 +191,7 @@ impl Lab {
             TableBackend::DuckDb => None,
             TableBackend::Postgres => Some(pg.clone()),
         };
-        let lab = Lab::with(Parts {
+        let parts = Parts {
             settings,
             experiments,
             queue,
@@ -176,8 +201,8 @@ impl Lab {
             engine,
             embedder: Arc::new(BuiltIn),
             schemas,
-        });
-        Ok(Lab { watch, inspectors, pg, follow, ..lab })
+        };
+        Ok(Lab { databases, watch, inspectors, pg, follow, ..Lab::with(parts) })
     }
 
     /// A new watch on what other programs change in the experiment store.
@@ -227,6 +252,7 @@ impl Lab {
             outbox,
             documents,
             collections,
+            databases: None,
             analytics,
             embedder,
             embedders,

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod collection;
 pub mod commands;
 mod crew;
+pub mod database;
 pub mod delivery;
 pub mod demo;
 mod diff;

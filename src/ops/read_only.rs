@@ -8,7 +8,9 @@ use crate::domain::collection::{
     Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
     StoredRecord,
 };
+use crate::domain::database::{Database, KnownDatabase};
 use crate::store::collections::CollectionStore;
+use crate::store::databases::Databases;
 use crate::store::{Backend, Health, Result, StoreError};
 
 /// Passes reads on and refuses writes.
@@ -69,6 +71,10 @@ impl CollectionStore for ReadOnlyCollections {
         self.store.existing(name, ids).await
     }
 
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64> {
+        self.store.count(name, filter, most).await
+    }
+
     async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>> {
         self.store.records(name, page).await
     }
@@ -85,6 +91,37 @@ impl CollectionStore for ReadOnlyCollections {
 
     async fn remove_records(&self, _name: &str, _ids: &[String]) -> Result<u64> {
         refuse("deleting records")
+    }
+}
+
+/// The same for its databases.
+#[derive(Debug)]
+pub(super) struct ReadOnlyDatabases {
+    store: Arc<dyn Databases>,
+}
+
+impl ReadOnlyDatabases {
+    pub fn new(store: Arc<dyn Databases>) -> Self {
+        ReadOnlyDatabases { store }
+    }
+}
+
+#[async_trait]
+impl Databases for ReadOnlyDatabases {
+    async fn list(&self, tenant: &str) -> Result<Vec<KnownDatabase>> {
+        self.store.list(tenant).await
+    }
+
+    async fn get(&self, database: &Database) -> Result<KnownDatabase> {
+        self.store.get(database).await
+    }
+
+    async fn create(&self, _database: &Database, _with_tenant: bool) -> Result<()> {
+        refuse("creating database")
+    }
+
+    async fn remove(&self, _database: &Database) -> Result<()> {
+        refuse("deleting database")
     }
 }
 

@@ -49,6 +49,9 @@ pub trait CollectionStore: Send + Sync + Debug {
     /// A page of records.
     async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>>;
 
+    /// How many records fit the filter; once there are `most` of them, counting ends.
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64>;
+
     /// The nearest records with their distances in the collection's space.
     async fn query(
         &self,

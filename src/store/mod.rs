@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod changes;
 pub mod collections;
+pub mod databases;
 pub mod documents;
 pub mod duckdb;
 pub mod error;

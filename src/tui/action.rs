@@ -129,6 +129,7 @@ actions! {
     Edit "edit" "Change the metadata of a collection, or a record"
     Duplicate "duplicate" "Copy the selected collection under a new name"
     Export "export" "Write the records to a .jsonl or .parquet file"
+    Databases "databases" "Look into another database of collections, or make or delete one"
     ShowVector "vector" "Show the vector of the selected record, or hide it"
     GoRun "its run" "Go to the experiment that the selected record is about"
     // Experiments, Collections

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
+use crate::domain::database::Database;
 use crate::domain::experiment::ExperimentId;
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
@@ -51,6 +52,8 @@ pub enum Goal {
     Run { id: ExperimentId, key: Option<String> },
     /// The records of a collection that a question finds, as it would be typed.
     Records { collection: String, question: String },
+    /// The collections of a database.
+    Database(Database),
 }
 
 impl Goal {
@@ -58,7 +61,7 @@ impl Goal {
     pub fn section(&self) -> &'static str {
         match self {
             Goal::Run { .. } => "experiments",
-            Goal::Records { .. } => "collections",
+            Goal::Records { .. } | Goal::Database(_) => "collections",
         }
     }
 }

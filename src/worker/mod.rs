@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::ops::{Lab, view};
 
 mod deliveries;
+mod elsewhere;
 mod follow;
 mod health;
 mod jobs;
@@ -24,6 +25,7 @@ mod slots;
 mod timings;
 mod writes;
 
+use elsewhere::Elsewhere;
 use jobs::Jobs;
 use live::Live;
 use protocol::{Command, Event, LogLevel, LogLine, Request};
@@ -92,16 +94,29 @@ async fn serve(
 
     let jobs = Jobs::default();
     let (writer, queue) = mpsc::channel(WRITES);
-    let writing = tokio::spawn(writes::one_after_another(shared.clone(), queue));
+    let writing = tokio::spawn(writes::one_after_another(queue));
     let mut slots = Slots::default();
+    let mut elsewhere = Elsewhere::default();
     while let Some(Request { ticket, command }) = inbox.recv().await {
         match command {
-            Command::Read(slot, read) => slots.read(&shared, &jobs, ticket, slot, read),
-            Command::Write(write) => match jobs::Job::of(write) {
-                Ok(job) => jobs.begin(&shared, ticket, job),
-                Err(write) => {
-                    // The queue is as long as the inbox, so this waits only when a write hangs; reads wait with it.
-                    let _ = writer.send((ticket, *write)).await;
+            Command::Read(slot, read) => match elsewhere.read(&shared, read) {
+                Ok((there, read)) => slots.read(&there, &jobs, ticket, slot, read),
+                Err(error) => {
+                    let result = Err(reads::failure(&error));
+                    shared.tell(Event::Answer { ticket, slot, result }).await;
+                }
+            },
+            Command::Write(write) => match elsewhere.write(&shared, write) {
+                Ok((there, write)) => match jobs::Job::of(write) {
+                    Ok(job) => jobs.begin(&there, ticket, job),
+                    Err(write) => {
+                        // The queue is as long as the inbox, so this waits only when a write hangs; reads wait with it.
+                        let _ = writer.send((there, ticket, *write)).await;
+                    }
+                },
+                Err(error) => {
+                    let result = Err(reads::failure(&error));
+                    shared.tell(Event::Done { ticket, result }).await;
                 }
             },
             Command::Remember(sections) => remember(&shared, sections).await,

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::batch::{Batch, BatchId};
-use crate::domain::collection::{Collection, NewCollection, RecordHit, RecordPage, StoredRecord};
+use crate::domain::collection::{
+    Collection, NewCollection, RecordFilter, RecordHit, RecordPage, StoredRecord,
+};
+use crate::domain::database::{Database, KnownDatabase};
 use crate::domain::document::{EmbeddingModel, HybridHit, Metadata, ModelStats};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
@@ -20,7 +23,7 @@ use crate::domain::table::Table;
 use crate::domain::window::{Key, Window};
 use crate::domain::worker::Worker;
 
-pub use collections::{CollectionChange, ExportForm, Likeness, RecordQuestion};
+pub use collections::{CollectionChange, DatabaseChange, ExportForm, Likeness, RecordQuestion};
 pub use search::{
     EngineSide, HybridRead, IngestForm, IngestPlace, IngestSplit, SearchQuery, SearchRead, SearchTerms,
 };
@@ -41,6 +44,8 @@ pub enum Slot {
     Models,
     Collections,
     Records,
+    RecordCount,
+    Databases,
     Vector,
     Analytics,
     Sql,
@@ -99,6 +104,18 @@ pub enum Read {
         page: RecordPage,
     },
     QueryCollection(RecordQuestion),
+    /// How many records fit, as far as `most`.
+    CountRecords {
+        collection: String,
+        filter: RecordFilter,
+        most: u64,
+    },
+    /// Those of a tenant; of that of the settings when none.
+    Databases {
+        tenant: Option<String>,
+    },
+    /// About collections in another database than that of the settings.
+    At(Database, Box<Read>),
     ModelSummaries {
         with_simulated: bool,
     },
@@ -183,6 +200,9 @@ pub enum Write {
         replace: bool,
     },
     Collection(CollectionChange),
+    Database(DatabaseChange),
+    /// About collections in another database than that of the settings.
+    At(Database, Box<Write>),
     RemoveRecords {
         collection: String,
         ids: Vec<String>,
@@ -284,6 +304,13 @@ pub enum Answer {
         collection: String,
         hits: Vec<RecordHit>,
         took: Duration,
+    },
+    RecordCount(u64),
+    Databases {
+        /// That of the settings.
+        home: Database,
+        tenant: String,
+        databases: Vec<KnownDatabase>,
     },
     ModelSummaries(Vec<ModelSummary>),
     Table {

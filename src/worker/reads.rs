@@ -9,7 +9,9 @@ use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::{Query, Terms};
 use crate::ops::engines::{self, Side};
-use crate::ops::{Lab, OpsError, analytics, batch, collection, document, experiment, survey, worker};
+use crate::ops::{
+    Lab, OpsError, analytics, batch, collection, database, document, experiment, survey, worker,
+};
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
@@ -51,6 +53,17 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
             Answer::Records { collection, offset: page.offset, records }
         }
         Read::QueryCollection(question) => ask_collection(lab, question).await?,
+        Read::CountRecords { collection, filter, most } => {
+            Answer::RecordCount(collection::count(lab, &collection, &filter, most).await?)
+        }
+        Read::Databases { tenant } => {
+            let home = database::here(lab).unwrap_or_default();
+            let tenant = tenant.unwrap_or_else(|| home.tenant.clone());
+            let databases = database::list(lab, &tenant).await?;
+            Answer::Databases { home, tenant, databases }
+        }
+        // Never asked: where something is to be read is taken out before.
+        Read::At(database, _) => return Err(OpsError::Invalid(format!("{database} is in another lab"))),
         Read::ModelSummaries { with_simulated } => {
             Answer::ModelSummaries(analytics::models(lab, with_simulated).await?)
         }

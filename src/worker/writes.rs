@@ -4,15 +4,15 @@ use tokio::sync::mpsc;
 
 use crate::domain::experiment::Edit;
 use crate::ops::collection::NewRecord;
-use crate::ops::{Lab, OpsError, collection, demo, document, experiment, schema};
+use crate::ops::{Lab, OpsError, collection, database, demo, document, experiment, schema};
 
 use super::Shared;
-use super::protocol::{CollectionChange, Event, Ticket, Write};
+use super::protocol::{CollectionChange, DatabaseChange, Event, Ticket, Write};
 use super::reads::failure;
 
 /// Carries out writes in the order in which they were asked for, until nobody asks any more.
-pub async fn one_after_another(shared: Shared, mut queue: mpsc::Receiver<(Ticket, Write)>) {
-    while let Some((ticket, write)) = queue.recv().await {
+pub async fn one_after_another(mut queue: mpsc::Receiver<(Shared, Ticket, Write)>) {
+    while let Some((shared, ticket, write)) = queue.recv().await {
         let result = carry_out(&shared, write).await.map_err(|error| failure(&error));
         let changed = result.is_ok();
         shared.tell(Event::Done { ticket, result }).await;
@@ -55,6 +55,14 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
             format!("Added {count} {} to {name}", plural(count, "document"))
         }
         Write::Collection(change) => change_collection(lab, change).await?,
+        Write::Database(DatabaseChange::Create(new)) => {
+            database::create(lab, &new, false).await?;
+            format!("Created database: {new}")
+        }
+        Write::Database(DatabaseChange::Remove(old)) => {
+            database::remove(lab, &old).await?;
+            format!("Deleted database: {old}")
+        }
         Write::RemoveRecords { collection: name, ids } => {
             let count = collection::remove_records(lab, &name, &ids).await?;
             format!("Deleted {count} {} of {name}", plural(count, "record"))
@@ -76,11 +84,12 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         | Write::ResumeBatch(_)
         | Write::StartRun(_)
         | Write::Ingest(_)
+        | Write::At(..)
         | Write::Rerun(_) => return Err(OpsError::Invalid(NO_JOBS.to_owned())),
     })
 }
 
-/// Never told: jobs are taken out before.
+/// Never told: jobs, and where something is to be done, are taken out before.
 const NO_JOBS: &str = "runs and files are jobs and do not wait in line";
 
 async fn change_collection(lab: &Lab, change: CollectionChange) -> Result<String, OpsError> {

@@ -7,6 +7,7 @@ mod architecture;
 mod cli;
 mod compose;
 mod contract;
+mod databases;
 mod faults;
 mod observe;
 mod postgres;

@@ -49,8 +49,8 @@ pub struct Args {
     /// "Like this one": the id of a document
     #[arg(long, alias = "like", visible_alias = "like", value_name = "ID")]
     document: Option<String>,
-    /// A file with one JSON array of numbers
-    #[arg(long, value_name = "FILE")]
+    /// One JSON array of numbers, or a file with one
+    #[arg(long, value_name = "JSON|FILE", allow_hyphen_values = true)]
     vector: Option<PathBuf>,
     /// A random vector, as the published example asks with
     #[arg(long)]

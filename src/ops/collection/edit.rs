@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::export::RecordExport;
 use super::pages::{LOT, Pages};
-use super::vectors_of;
+use super::{check_direction, check_filter, vectors_of};
 use crate::domain::collection::{
     Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordPage, StoredRecord,
 };
@@ -34,6 +34,10 @@ pub async fn update(lab: &Lab, name: &str, mut edits: Vec<RecordEdit>) -> Result
     let texts: Vec<String> =
         edits.iter_mut().filter(wanting).filter_map(|edit| edit.document.clone()).collect();
     let collection = lab.collections.get(name).await?;
+    for edit in &edits {
+        let vector = edit.embedding.as_deref().unwrap_or_default();
+        check_direction(&collection, vector, || format!("the new embedding of record '{}'", edit.id))?;
+    }
     let mut vectors = vectors_of(lab, &collection, &texts).await?.into_iter();
     edits.iter_mut().filter(wanting).for_each(|edit| edit.embedding = vectors.next());
     lab.collections.update(name, &edits).await?;
@@ -49,6 +53,10 @@ pub async fn remove_matching(
     watcher: &dyn Watcher,
     stop: &Stop,
 ) -> Result<u64> {
+    if filter.is_empty() {
+        return Err(OpsError::Invalid("an empty condition would delete every record: say which".to_owned()));
+    }
+    check_filter(filter)?;
     let mut removed = 0;
     loop {
         // The first page of what is left, each time.
@@ -66,11 +74,11 @@ pub async fn remove_matching(
     }
 }
 
-/// Makes a new collection with the metadata, the space and the records of another; says how many. One that could not be
+/// Makes a new collection with the metadata, the space, the index settings and the records of another; says how many. One that could not be
 /// finished is taken away again.
 pub async fn copy(lab: &Lab, from: &str, to: &str, watcher: &dyn Watcher, stop: &Stop) -> Result<u64> {
     let source = lab.collections.get(from).await?;
-    lab.collections.create(&NewCollection::new(to, &source.metadata, source.space)).await?;
+    lab.collections.create(&NewCollection::like(&source, to)).await?;
     let copied = fill(lab, &source, to, watcher, stop).await;
     if copied.is_err()
         && let Err(error) = lab.collections.remove(to).await
@@ -134,6 +142,39 @@ mod tests {
         };
         add(&bench.lab, "notes", (0..LOT + 7).map(record).collect()).await.unwrap();
         bench
+    }
+
+    #[tokio::test]
+    async fn a_vector_without_direction_is_refused_where_angles_are_measured() {
+        let bench = bench().await;
+        create(&bench.lab, &NewCollection::new("angles", &Metadata::new(), Space::Cosine)).await.unwrap();
+        let record = |id: &str| NewRecord {
+            id: Some(id.to_owned()),
+            embedding: Some(vec![1.0, 0.0]),
+            ..NewRecord::default()
+        };
+        add(&bench.lab, "angles", vec![record("a"), record("b")]).await.unwrap();
+        let edit = |id: &str, embedding: Vec<f32>| RecordEdit {
+            id: id.to_owned(),
+            embedding: Some(embedding),
+            ..RecordEdit::default()
+        };
+        let edits = vec![edit("a", vec![0.0, 1.0]), edit("b", vec![0.0, 0.0])];
+        let error = update(&bench.lab, "angles", edits).await.unwrap_err();
+        assert!(error.to_string().contains("of record 'b' is all zeros"), "{error}");
+        let page = RecordPage { limit: 9, with_embeddings: true, ..RecordPage::default() };
+        let all = records(&bench.lab, "angles", &page).await.unwrap();
+        assert!(all.iter().all(|record| record.embedding.as_deref() == Some(&[1.0, 0.0])), "{all:?}");
+        update(&bench.lab, "notes", vec![edit("r1", vec![0.0; 256])]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_says_nothing_deletes_nothing() {
+        let bench = bench().await;
+        let filter = RecordFilter { r#where: Some(Metadata::new()), where_document: None };
+        let refused = remove_matching(&bench.lab, "notes", &filter, &Nobody, &Stop::default()).await;
+        assert!(refused.unwrap_err().to_string().contains("would delete every record"));
+        assert_eq!(get(&bench.lab, "notes").await.unwrap().records, LOT as u64 + 7);
     }
 
     #[tokio::test]

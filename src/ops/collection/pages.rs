@@ -1,5 +1,6 @@
 //! The records of a collection, lot by lot, with progress; whoever does something with all of them goes through here.
 
+use super::check_filter;
 use super::export::RecordExport;
 use crate::domain::collection::{Collection, RecordPage, StoredRecord};
 use crate::ops::{Lab, News, OpsError, Result, Stop, Watcher};
@@ -35,6 +36,9 @@ impl<'a> Pages<'a> {
         if done > 0 {
             let total = self.collection.records.max(done);
             self.watcher.saw(News::Progress { what: "records".to_owned(), done, total });
+        }
+        if done == 0 {
+            check_filter(&self.page.filter)?;
         }
         if self.stop.is_stopped() {
             return Err(OpsError::Cancelled);

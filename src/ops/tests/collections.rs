@@ -74,12 +74,19 @@ impl CollectionStore for FakeCollections {
     async fn create(&self, new: &NewCollection) -> Result<Collection> {
         self.down.check(Backend::Chroma, "creating a collection")?;
         let mut kept = self.kept.lock().unwrap();
-        let NewCollection { name, metadata, space, .. } = new.clone();
+        let NewCollection { name, metadata, space, hnsw } = new.clone();
         if kept.contains_key(&name) {
             return Err(error(ErrorKind::Conflict, format!("collection {name} exists")));
         }
-        let collection =
-            Collection { name: name.clone(), metadata, space, dimension: None, records: 0, problem: None };
+        let collection = Collection {
+            name: name.clone(),
+            metadata,
+            space,
+            hnsw,
+            dimension: None,
+            records: 0,
+            problem: None,
+        };
         kept.insert(name, Kept { collection: collection.clone(), records: BTreeMap::new() });
         Ok(collection)
     }
@@ -164,6 +171,10 @@ impl CollectionStore for FakeCollections {
                 })
                 .collect())
         })
+    }
+
+    async fn count(&self, name: &str, _: &RecordFilter, most: u64) -> Result<u64> {
+        self.with(name, |kept| Ok((kept.records.len() as u64).min(most)))
     }
 
     async fn query(

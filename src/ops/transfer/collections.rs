@@ -20,7 +20,7 @@ impl Move<'_> {
             there.iter().map(|collection| (collection.name.as_str(), collection)).collect();
         let total = here.iter().map(|collection| collection.records).sum();
         for collection in &here {
-            let Collection { name, metadata, space, .. } = collection;
+            let Collection { name, space, .. } = collection;
             let old = there.get(name.as_str()).copied();
             if let Some(old) = old.filter(|old| old.space != *space) {
                 return Err(OpsError::Invalid(format!(
@@ -38,7 +38,7 @@ impl Move<'_> {
             };
             collections.count(standing, digests.0, digests.1, || format!("collection {name}"));
             if self.writes() && old.is_none() {
-                self.to.collections.create(&NewCollection::new(name, metadata, *space)).await?;
+                self.to.collections.create(&NewCollection::like(collection, name)).await?;
                 collections.copied += 1;
             }
             let exists = old.is_some() || self.writes();

@@ -23,6 +23,9 @@ use super::{Chroma, Effort, error, nothing, segment};
 /// Records in one answer, and ids in one question, at most.
 const PAGE: usize = 1000;
 
+/// Ids in one answer, where nothing but their number is wanted: most of the time goes into finding them, anew each time.
+const COUNTED: u64 = 20_000;
+
 /// Collections counted at once.
 const COUNTED_AT_ONCE: usize = 8;
 
@@ -55,7 +58,7 @@ impl CollectionStore for Chroma {
             self.check_database(doing).await?;
         }
         let counting = stream::iter(known).map(|known| async move {
-            let counted = self.count(doing, &known).await;
+            let counted = self.with_count(doing, &known).await;
             (known, counted)
         });
         let counted: Vec<(Known, Result<Collection>)> =
@@ -106,7 +109,7 @@ impl CollectionStore for Chroma {
             chroma.call(doing, Call::put(&path, &body)).await?;
             chroma.ids().remove(&old);
             let known = chroma.known(doing, &new).await?;
-            chroma.count(doing, &known).await
+            chroma.with_count(doing, &known).await
         };
         self.carried_out(doing, changing).await
     }
@@ -114,7 +117,7 @@ impl CollectionStore for Chroma {
     async fn get(&self, name: &str) -> Result<Collection> {
         let doing = "reading collection";
         let known = self.known(doing, name).await?;
-        self.count(doing, &known).await
+        self.with_count(doing, &known).await
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
@@ -183,6 +186,29 @@ impl CollectionStore for Chroma {
         Ok(found.into_iter().skip(page.offset).take(page.limit).collect())
     }
 
+    /// The server counts only all: those that fit are listed by their ids.
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64> {
+        let doing = "counting records";
+        if filter.is_empty() {
+            let answer = self.on(doing, name, "count", &nothing(), Effort::Light).await?;
+            let records = answer.as_u64().ok_or_else(|| self.unreadable(doing))?;
+            return Ok(records.min(most));
+        }
+        // Whoever made pages smaller has a server that allows no more.
+        let page = if self.page() < PAGE { self.page() as u64 } else { COUNTED };
+        let mut found = 0;
+        while found < most {
+            let wanted = (most - found).min(page);
+            let body = json!({ "include": [], "limit": wanted, "offset": found });
+            let some = self.get_records(doing, name, &wire::with_filter(body, filter)).await?.len() as u64;
+            found += some;
+            if some < wanted {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     async fn query(
         &self,
         name: &str,
@@ -221,24 +247,22 @@ impl CollectionStore for Chroma {
 }
 
 fn counted(known: Known, records: u64) -> Collection {
-    let Known { name, metadata, space, dimension, .. } = known;
-    Collection { name, metadata, space, dimension, records, problem: None }
+    let Known { name, metadata, space, hnsw, dimension, .. } = known;
+    Collection { name, metadata, space, hnsw, dimension, records, problem: None }
 }
 
 /// The collections that could be counted, and those that could not with what is wrong with them: one that is broken hides
 /// no other. An error when none answers.
-fn whole(counted: Vec<(Known, Result<Collection>)>) -> Result<Vec<Collection>> {
-    let any = counted.iter().any(|(_, counted)| counted.is_ok());
-    let mut collections = Vec::with_capacity(counted.len());
-    for (known, counted) in counted {
-        match counted {
+fn whole(all: Vec<(Known, Result<Collection>)>) -> Result<Vec<Collection>> {
+    let any = all.iter().any(|(_, count)| count.is_ok());
+    let mut collections = Vec::with_capacity(all.len());
+    for (known, count) in all {
+        match count {
             Ok(collection) => collections.push(collection),
             // Deleted since the list was made.
             Err(gone) if gone.kind == ErrorKind::NotFound => {}
             Err(error) if any => {
-                let Known { name, metadata, space, dimension, .. } = known;
-                let problem = Some(error.message);
-                collections.push(Collection { name, metadata, space, dimension, records: 0, problem });
+                collections.push(Collection { problem: Some(error.message), ..counted(known, 0) });
             }
             Err(error) => return Err(error),
         }
@@ -296,7 +320,7 @@ impl Chroma {
             .remedy("Choose another name, or delete it first.")
     }
 
-    async fn count(&self, doing: &str, known: &Known) -> Result<Collection> {
+    async fn with_count(&self, doing: &str, known: &Known) -> Result<Collection> {
         let answer = self.on_id(doing, &known.id, "count", &nothing(), Effort::Light).await?;
         let records = answer.as_u64().ok_or_else(|| self.unreadable(doing))?;
         Ok(counted(known.clone(), records))

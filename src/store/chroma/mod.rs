@@ -2,6 +2,7 @@
 
 mod client;
 mod collections;
+mod databases;
 mod error;
 mod filter;
 mod inspect;
@@ -129,7 +130,10 @@ impl Chroma {
         let config::Chroma { tenant, database, .. } = &*self.settings;
         let message = format!("Chroma has no database '{database}' in tenant '{tenant}'");
         self.error(ErrorKind::Unavailable, doing, message)
-            .remedy("`labtop init` makes it; or set CHROMA_TENANT and CHROMA_DATABASE to one that is there.")
+            .remedy(
+                "`labtop collections databases ls` lists those there are, `labtop init` makes the one of the settings; \
+                 CHROMA_TENANT and CHROMA_DATABASE name another.",
+            )
     }
 
     /// What the server knows of a collection; its id is remembered.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::domain::collection::{
-    CollectionEdit, NewCollection, RecordFilter, RecordHit, Space, StoredRecord,
+    CollectionEdit, Hnsw, NewCollection, RecordFilter, RecordHit, Space, StoredRecord,
 };
 use crate::domain::document::Metadata;
 
@@ -18,6 +18,7 @@ pub(super) struct Known {
     pub(super) name: String,
     pub(super) metadata: Metadata,
     pub(super) space: Space,
+    pub(super) hnsw: Hnsw,
     pub(super) dimension: Option<usize>,
 }
 
@@ -30,6 +31,7 @@ impl Known {
             id: text("id")?,
             name: text("name")?,
             space: space(answer, &metadata),
+            hnsw: hnsw(answer),
             dimension: dimension.and_then(|dimension| usize::try_from(dimension).ok()),
             metadata,
         })
@@ -43,6 +45,22 @@ fn space(answer: &Value, metadata: &Metadata) -> Space {
         .find_map(|path| answer.pointer(path).and_then(Value::as_str));
     let named = configured.or_else(|| metadata.get("hnsw:space").and_then(Value::as_str));
     [Space::Cosine, Space::Ip].into_iter().find(|space| named == Some(space.as_str())).unwrap_or(Space::L2)
+}
+
+/// None of it where the index is of another kind, or the server too old to tell.
+fn hnsw(answer: &Value) -> Hnsw {
+    let Some(told) = answer.pointer("/configuration_json/hnsw") else {
+        return Hnsw::default();
+    };
+    let whole =
+        |name: &str| told.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+    Hnsw {
+        ef_construction: whole("ef_construction"),
+        max_neighbors: whole("max_neighbors"),
+        ef_search: whole("ef_search"),
+        resize_factor: told.get("resize_factor").and_then(Value::as_f64),
+        sync_threshold: whole("sync_threshold"),
+    }
 }
 
 /// A vector in base64 of little-endian floats: a quarter of the bytes of JSON numbers.
@@ -121,16 +139,21 @@ pub(super) fn hits(answer: &Value) -> Option<Vec<RecordHit>> {
 
 /// The body that makes a collection; Chroma refuses empty metadata.
 pub(super) fn creation(new: &NewCollection) -> Value {
+    let Hnsw { ef_construction, max_neighbors, ef_search, resize_factor, sync_threshold } = new.hnsw;
     let mut hnsw = json!({ "space": new.space.as_str() });
     let settings = [
-        ("ef_construction", new.hnsw.ef_construction),
-        ("max_neighbors", new.hnsw.max_neighbors),
-        ("ef_search", new.hnsw.ef_search),
+        ("ef_construction", ef_construction),
+        ("max_neighbors", max_neighbors),
+        ("ef_search", ef_search),
+        ("sync_threshold", sync_threshold),
     ];
     for (name, number) in settings {
         if let Some(number) = number {
             hnsw[name] = json!(number);
         }
+    }
+    if let Some(factor) = resize_factor {
+        hnsw["resize_factor"] = json!(factor);
     }
     let mut body = json!({ "name": new.name, "configuration": { "hnsw": hnsw } });
     if !new.metadata.is_empty() {
@@ -152,9 +175,17 @@ mod tests {
     #[test]
     fn collections_of_every_version_are_read() {
         let plain = json!({"id": "i", "name": "n", "metadata": null, "dimension": 3,
-            "configuration_json": {"hnsw": {"space": "ip"}, "spann": null}});
+            "configuration_json": {"hnsw": {"space": "ip", "ef_search": 7, "resize_factor": 1.5}, "spann": null}});
         let known = Known::read(&plain).unwrap();
         assert_eq!((known.space, known.dimension, known.metadata.len()), (Space::Ip, Some(3), 0));
+        let told = Hnsw { ef_search: Some(7), resize_factor: Some(1.5), ..Hnsw::default() };
+        assert_eq!(known.hnsw, told);
+        let again =
+            creation(&NewCollection { hnsw: told, ..NewCollection::new("n", &Metadata::new(), Space::Ip) });
+        assert_eq!(
+            again["configuration"],
+            json!({"hnsw": {"space": "ip", "ef_search": 7, "resize_factor": 1.5}})
+        );
         let legacy = json!({"id": "i", "name": "n", "metadata": {"hnsw:space": "cosine"}, "dimension": null});
         let known = Known::read(&legacy).unwrap();
         assert_eq!((known.space, known.dimension), (Space::Cosine, None));

@@ -9,7 +9,7 @@ use duckdb::types::Value as DuckValue;
 use duckdb::{Connection, OptionalExt, Row, params, params_from_iter};
 
 use crate::domain::collection::{
-    Collection, CollectionEdit, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
+    Collection, CollectionEdit, Hnsw, NewCollection, Record, RecordEdit, RecordFilter, RecordHit, RecordPage,
     Space, StoredRecord, check_edits, check_metadata, check_name, check_records,
 };
 use crate::domain::document::check_query;
@@ -210,6 +210,24 @@ impl CollectionStore for Collections {
             .await
     }
 
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64> {
+        let (name, filter) = (name.to_owned(), filter.clone());
+        let doing = "counting records";
+        self.engine
+            .read_checked(doing, move |connection, path| {
+                let (id, ..) = identity(connection, path, doing, &name)?;
+                let condition = where_sql::compile(&filter).map_err(|message| invalid(doing, message))?;
+                let sql = format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM ml_schema.collection_records
+                     WHERE collection_id = {id} AND {} LIMIT {most})",
+                    condition.sql
+                );
+                let count = connection.query_row(&sql, params_from_iter(condition.values), |row| row.get(0));
+                count.map_err(|error| from_duckdb(error, doing, path))
+            })
+            .await
+    }
+
     async fn query(
         &self,
         name: &str,
@@ -259,6 +277,7 @@ fn read(row: &Row<'_>) -> duckdb::Result<(i64, Collection)> {
         name: row.get(1)?,
         metadata: row::object(row, 2)?,
         space,
+        hnsw: Hnsw::default(),
         dimension: dimension.map(|dimension| dimension as usize),
         records: row.get(5)?,
         problem: None,

@@ -140,6 +140,7 @@ measured!(CollectionStore of dyn CollectionStore {
     async fn upsert(&self, name: &str, records: &[Record]) -> Result<u64>;
     async fn existing(&self, name: &str, ids: &[String]) -> Result<Vec<String>>;
     async fn records(&self, name: &str, page: &RecordPage) -> Result<Vec<StoredRecord>>;
+    async fn count(&self, name: &str, filter: &RecordFilter, most: u64) -> Result<u64>;
     async fn query(
         &self, name: &str, embedding: &[f32], n_results: usize, filter: &RecordFilter,
     ) -> Result<Vec<RecordHit>>;

@@ -59,6 +59,11 @@ impl Confirm {
         Confirm { word: Some(word), ..self }
     }
 
+    /// Sends the write as `change` makes it.
+    pub fn sending(self, change: impl FnOnce(Write) -> Write) -> Self {
+        Confirm { write: change(self.write), ..self }
+    }
+
     fn question(&self, style: Style) -> Prose {
         let mut prose = Prose::default();
         prose.push(&one_line(&self.question, 1000), style);

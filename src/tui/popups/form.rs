@@ -89,6 +89,13 @@ impl Form {
         Form { title: title.into(), fields, focus: 0, problem: None, verb, submit: Box::new(submit) }
     }
 
+    /// Sends each write as `change` makes it.
+    pub fn sending(self, change: impl Fn(Write) -> Write + 'static) -> Self {
+        let submit = self.submit;
+        let changed = move |texts: &[&str]| Ok(submit(texts)?.into_iter().map(&change).collect());
+        Form { submit: Box::new(changed), ..self }
+    }
+
     fn send(&mut self, cx: &mut Context<'_>) -> Stay {
         let texts: Vec<&str> = self.fields.iter().map(|field| field.line.text().trim()).collect();
         match (self.submit)(&texts) {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::domain::collection::{CollectionEdit, RecordEdit, RecordFilter};
+use crate::domain::database::Database;
 
-use super::Write;
+use super::{Read, Write};
 
 /// What records are compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,9 +56,39 @@ pub struct ExportForm {
     pub with_vectors: bool,
 }
 
+/// A change of the databases themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatabaseChange {
+    /// In a tenant that is there.
+    Create(Database),
+    /// With its collections.
+    Remove(Database),
+}
+
+impl Read {
+    /// The same about collections in a database; none for that of the settings.
+    pub fn at(self, database: Option<&Database>) -> Read {
+        match database {
+            Some(database) => Read::At(database.clone(), Box::new(self)),
+            None => self,
+        }
+    }
+}
+
 impl Write {
     /// Not one that read-only mode lets pass.
     pub fn changes_something(&self) -> bool {
-        !matches!(self, Write::Collection(CollectionChange::Export(_)))
+        match self {
+            Write::At(_, write) => write.changes_something(),
+            write => !matches!(write, Write::Collection(CollectionChange::Export(_))),
+        }
+    }
+
+    /// The same about collections in a database; none for that of the settings.
+    pub fn at(self, database: Option<&Database>) -> Write {
+        match database {
+            Some(database) => Write::At(database.clone(), Box::new(self)),
+            None => self,
+        }
     }
 }

@@ -25,6 +25,7 @@ macro_rules! cases {
             filters_keep_kinds_and_digits_apart,
             bad_filters_are_refused,
             pages_and_ids,
+            those_that_fit_are_counted,
             hostile_texts_come_back,
         );
     };
@@ -438,4 +439,22 @@ async fn hostile_texts_come_back(backends: &Backends) {
     let page = RecordPage { limit: 10, ids: vec!["bare".to_owned()], ..RecordPage::default() };
     let found = &store.records("docs", &page).await.unwrap()[0];
     assert_eq!((found.document.clone(), found.metadata.clone()), (None, Map::new()));
+}
+
+async fn those_that_fit_are_counted(backends: &Backends) {
+    let store = backends.collections();
+    store.create(&NewCollection::new("docs", &Map::new(), Space::L2)).await.unwrap();
+    let records: Vec<_> = (0..25)
+        .map(|number| record(&format!("r{number}"), &[number as f32], json!({ "n": number })))
+        .collect();
+    store.upsert("docs", &records).await.unwrap();
+    let all = RecordFilter::default();
+    let some = RecordFilter { r#where: Some(object(json!({ "n": { "$lt": 17 } }))), where_document: None };
+    for (filter, most, count) in
+        [(&all, 100, 25), (&all, 7, 7), (&some, 100, 17), (&some, 17, 17), (&some, 5, 5)]
+    {
+        assert_eq!(store.count("docs", filter, most).await.unwrap(), count, "{filter:?} {most}");
+    }
+    assert_eq!(store.count("nope", &all, 1).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(store.count("nope", &some, 1).await.unwrap_err().kind, ErrorKind::NotFound);
 }

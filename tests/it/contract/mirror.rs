@@ -296,7 +296,12 @@ async fn mirror(file: &Backends, chroma: &Backends, seed: u64) {
     for (name, space) in names.iter().zip(SPACES) {
         for store in stores {
             // So dense that no record is out of reach along the index, whatever was deleted.
-            let hnsw = Hnsw { ef_construction: Some(1000), max_neighbors: Some(100), ef_search: Some(1000) };
+            let hnsw = Hnsw {
+                ef_construction: Some(1000),
+                max_neighbors: Some(100),
+                ef_search: Some(1000),
+                ..Hnsw::default()
+            };
             let new = NewCollection { hnsw, ..NewCollection::new(name, &Metadata::new(), space) };
             store.create(&new).await.unwrap();
         }

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod collections;
+mod databases;
 mod documents;
 mod engine;
 mod experiments;

@@ -110,7 +110,8 @@ impl Collections {
         } else {
             let ids = vec![record.id.clone()];
             let page = RecordPage { limit: 1, with_embeddings: true, ids, ..RecordPage::default() };
-            self.vector.load(cx.read(Slot::Vector, Read::Records { collection, page }));
+            let read = Read::Records { collection, page }.at(self.at.as_ref());
+            self.vector.load(cx.read(Slot::Vector, read));
         }
         self.focus_on(if self.focus == Focus::Names { Focus::Records } else { self.focus });
         self.show_detail();

@@ -45,6 +45,7 @@ pub(super) fn create() -> Form {
             ef_construction: setting(texts, 4, "ef_construction")?,
             max_neighbors: setting(texts, 5, "max_neighbors")?,
             ef_search: setting(texts, 6, "ef_search")?,
+            ..Hnsw::default()
         };
         Ok(vec![Write::CreateCollection(NewCollection { name: text(0).to_owned(), metadata, space, hnsw })])
     })

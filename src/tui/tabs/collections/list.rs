@@ -15,7 +15,7 @@ impl Collections {
             self.again = true;
         } else {
             self.again = false;
-            self.list.load(cx.read(Slot::Collections, Read::Collections));
+            self.list.load(cx.read(Slot::Collections, Read::Collections.at(self.at.as_ref())));
         }
     }
 
@@ -89,7 +89,7 @@ impl Collections {
     pub(super) fn turn_to_selected(&mut self, cx: &mut Context<'_>) {
         let height = Table::height(view::places(self, cx.area).records);
         self.records = match self.selected() {
-            Some(collection) => Records::of(Some(collection.name.clone()), stored(collection)),
+            Some(collection) => Records::of(self.at.clone(), collection.name.clone(), stored(collection)),
             None => Records::default(),
         };
         self.line.set("");

@@ -5,6 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
 use crate::domain::collection::Collection;
+use crate::domain::database::Database;
 use crate::tui::action::Action;
 use crate::tui::context::{Context, Goal, Look, Tone};
 use crate::tui::popups::form::Form;
@@ -18,6 +19,7 @@ use crate::worker::protocol::{Event, Slot};
 use super::Tab;
 
 mod asking;
+mod databases;
 mod forms;
 mod list;
 mod moves;
@@ -27,7 +29,12 @@ mod records;
 mod tests;
 mod view;
 
+use databases::Databases;
 use records::Records;
+
+/// What is said where there is nothing to switch.
+const SINGLE: &str =
+    "the embedded store is one database without tenants; Chroma has several (--profile servers)";
 
 /// The part of the tab that has the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,8 +75,12 @@ pub struct Collections {
     vector: Remote<(String, Vec<f32>)>,
     /// A collection and the question to it that another tab asked for, until the list is here.
     sought: Option<(String, String)>,
-    /// Tenant and database, where the store has them.
+    /// Where the collections are, when not in the database of the settings.
+    at: Option<Database>,
+    /// Tenant and database of the settings, where the store has them.
     place: Option<String>,
+    /// The store is known to have only one database.
+    single: bool,
     /// The user was asked whether to delete: the next write that ends takes the marks away.
     deleting: bool,
 }
@@ -150,7 +161,7 @@ impl Collections {
 
     fn add(&self, cx: &mut Context<'_>) {
         match &self.records.collection {
-            Some(collection) => cx.open(Box::new(forms::add_record(collection))),
+            Some(collection) => self.open_form(forms::add_record(collection), cx),
             None => cx.toast(Tone::Plain, "create a collection first"),
         }
     }
@@ -158,9 +169,13 @@ impl Collections {
     fn delete(&mut self, cx: &mut Context<'_>) {
         let ids = self.records.chosen();
         match (self.focus, self.selected()) {
-            (Focus::Names, Some(collection)) => cx.open(Box::new(forms::remove_collection(collection))),
+            (Focus::Names, Some(collection)) => {
+                let confirm = forms::remove_collection(collection);
+                cx.open(Box::new(confirm.sending(|write| write.at(self.at.as_ref()))));
+            }
             (Focus::Records | Focus::Detail, Some(collection)) if !ids.is_empty() => {
-                cx.open(Box::new(forms::remove_records(&collection.name, ids)));
+                let confirm = forms::remove_records(&collection.name, ids);
+                cx.open(Box::new(confirm.sending(|write| write.at(self.at.as_ref()))));
                 self.deleting = true;
             }
             _ => cx.toast(Tone::Plain, "nothing is selected to delete"),
@@ -169,9 +184,9 @@ impl Collections {
 
     fn edit(&self, cx: &mut Context<'_>) {
         match (self.focus, self.records.selected(), self.selected()) {
-            (Focus::Names, _, Some(collection)) => cx.open(Box::new(forms::edit_collection(collection))),
+            (Focus::Names, _, Some(collection)) => self.open_form(forms::edit_collection(collection), cx),
             (Focus::Records | Focus::Detail, Some(record), Some(collection)) => {
-                cx.open(Box::new(forms::edit_record(&collection.name, record)));
+                self.open_form(forms::edit_record(&collection.name, record), cx);
             }
             _ => cx.toast(Tone::Plain, "nothing is selected to edit"),
         }
@@ -180,9 +195,36 @@ impl Collections {
     /// Opens a form about the selected collection.
     fn ask_of_collection(&self, form: impl Fn(&Collection) -> Form, cx: &mut Context<'_>) {
         match self.selected() {
-            Some(collection) => cx.open(Box::new(form(collection))),
+            Some(collection) => self.open_form(form(collection), cx),
             None => cx.toast(Tone::Plain, "there is no collection yet"),
         }
+    }
+
+    /// Opens a form whose writes go where the tab is.
+    fn open_form(&self, form: Form, cx: &mut Context<'_>) {
+        let at = self.at.clone();
+        cx.open(Box::new(form.sending(move |write| write.at(at.as_ref()))));
+    }
+
+    /// Opens the switch between databases, where there are several.
+    fn choose_database(&self, cx: &mut Context<'_>) {
+        if self.single {
+            return cx.toast(Tone::Plain, SINGLE);
+        }
+        let popup = Databases::open(self.at.clone(), cx);
+        cx.open(Box::new(popup));
+    }
+
+    /// Looks into another database, or into that of the settings; nothing is kept of the one before.
+    fn turn_to_database(&mut self, at: Option<Database>, cx: &mut Context<'_>) {
+        let at = at.filter(|at| self.place.as_deref() != Some(at.to_string().as_str()));
+        if self.at == at {
+            return;
+        }
+        let (place, single) = (self.place.take(), self.single);
+        *self = Collections { at, place, single, ..Collections::default() };
+        self.turn_to_selected(cx);
+        self.reread(cx);
     }
 
     fn mark(&mut self, cx: &mut Context<'_>) {
@@ -211,8 +253,14 @@ impl Tab for Collections {
     }
 
     fn reach(&mut self, goal: &Goal, cx: &mut Context<'_>) {
-        if let Goal::Records { collection, question } = goal {
-            self.look_at(collection, question, cx);
+        match goal {
+            Goal::Records { collection, question } => {
+                // The documents of runs are in the database of the settings.
+                self.turn_to_database(None, cx);
+                self.look_at(collection, question, cx);
+            }
+            Goal::Database(database) => self.turn_to_database(Some(database.clone()), cx),
+            Goal::Run { .. } => {}
         }
     }
 
@@ -225,7 +273,8 @@ impl Tab for Collections {
             Action::Left if self.focus == Focus::Names => {}
             Action::NextPane | Action::Right => self.focus_on(self.focus.next(true)),
             Action::PreviousPane | Action::Left => self.focus_on(self.focus.next(false)),
-            Action::Create => cx.open(Box::new(forms::create())),
+            Action::Create => self.open_form(forms::create(), cx),
+            Action::Databases => self.choose_database(cx),
             Action::Add => self.add(cx),
             Action::Delete => self.delete(cx),
             Action::Edit => self.edit(cx),
@@ -290,8 +339,15 @@ impl Tab for Collections {
                     self.show_detail();
                 }
             }
+            Event::Answer { ticket, slot: Slot::RecordCount, result } => {
+                let height = Table::height(view::places(self, cx.area).records);
+                self.records.fill_count(*ticket, result, height);
+            }
             Event::Answer { ticket, slot: Slot::Vector, result } => self.fill_vector(*ticket, result, cx),
-            Event::Health(roles) => self.place = view::place_of(roles).or(self.place.take()),
+            Event::Health(roles) => {
+                self.place = view::place_of(roles).or(self.place.take());
+                self.single = view::is_single(roles);
+            }
             Event::Done { result: Ok(_), .. } if std::mem::take(&mut self.deleting) => {
                 self.records.clear_marks();
             }
@@ -311,6 +367,7 @@ impl Tab for Collections {
                 Action::Edit,
                 Action::Duplicate,
                 Action::Export,
+                Action::Databases,
             ],
             Focus::Records => &[
                 Action::Filter,

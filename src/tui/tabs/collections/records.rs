@@ -7,6 +7,7 @@ use crossterm::event::MouseEvent;
 use ratatui::layout::Rect;
 
 use crate::domain::collection::{RecordFilter, RecordHit, RecordPage, StoredRecord};
+use crate::domain::database::Database;
 use crate::tui::action::Action;
 use crate::tui::context::Context;
 use crate::tui::remote::Remote;
@@ -21,6 +22,9 @@ const PAGE: usize = 100;
 
 /// Results of a question at first, as in the published example.
 const RESULTS: usize = 5;
+
+/// How far those that fit conditions are counted: Chroma tells their number only by telling their ids.
+const COUNTED: u64 = 10_000;
 
 /// Steps of `+` and `-`.
 const STEPS: [usize; 9] = [1, 3, 5, 10, 20, 50, 100, 200, 500];
@@ -42,6 +46,8 @@ pub(super) struct Found {
 /// State of the right side of the tab.
 #[derive(Debug)]
 pub(super) struct Records {
+    /// The database of the collection; none for that of the settings.
+    at: Option<Database>,
     /// Whose records these are.
     pub collection: Option<String>,
     page: Remote<Page>,
@@ -53,8 +59,10 @@ pub(super) struct Records {
     all: usize,
     /// Conditions that narrow the list; a question has its own.
     conditions: RecordFilter,
-    /// Of those that fit conditions nobody knows the number: the last has been seen.
+    /// Of those that fit conditions the number is known only once they are counted, or the last has been seen.
     end_seen: bool,
+    /// How many of those there are, as far as [`COUNTED`].
+    count: Remote<u64>,
     browsing: Cursor,
     /// The question, while its results are shown.
     pub query: Option<Query>,
@@ -70,6 +78,7 @@ pub(super) struct Records {
 impl Default for Records {
     fn default() -> Self {
         Records {
+            at: None,
             collection: None,
             page: Remote::Idle,
             asked: 0,
@@ -77,6 +86,7 @@ impl Default for Records {
             all: 0,
             conditions: RecordFilter::default(),
             end_seen: false,
+            count: Remote::Idle,
             browsing: Cursor::default(),
             query: None,
             found: Remote::Idle,
@@ -90,8 +100,8 @@ impl Default for Records {
 
 impl Records {
     /// Turns to a collection; nothing is kept of the one before.
-    pub fn of(collection: Option<String>, stored: usize) -> Self {
-        Records { collection, stored, all: stored, ..Records::default() }
+    pub fn of(at: Option<Database>, collection: String, stored: usize) -> Self {
+        Records { at, collection: Some(collection), stored, all: stored, ..Records::default() }
     }
 
     /// The collection may have changed: its page is read again.
@@ -100,7 +110,11 @@ impl Records {
         if !self.has_conditions() {
             self.stored = stored;
         }
-        self.end_seen = false;
+        if self.has_conditions() {
+            self.count_fitting(cx);
+        } else {
+            self.end_seen = false;
+        }
         self.browsing.keep_visible(height, self.listed());
         if self.query.is_none() {
             self.read(height, cx);
@@ -277,8 +291,40 @@ impl Records {
         self.end_seen = false;
         self.stored = if self.has_conditions() { 0 } else { self.all };
         self.page.clear();
+        self.count.clear();
         self.browsing = Cursor::default();
         self.read(height, cx);
+        if self.has_conditions() {
+            self.count_fitting(cx);
+        }
+    }
+
+    fn count_fitting(&mut self, cx: &mut Context<'_>) {
+        let Some(collection) = self.collection.clone() else {
+            return;
+        };
+        let read = Read::CountRecords { collection, filter: self.conditions.clone(), most: COUNTED + 1 };
+        self.count.load(cx.read(Slot::RecordCount, read.at(self.at.as_ref())));
+    }
+
+    /// Takes the number of records that fit. Where they cannot be counted, they are found page by page.
+    pub fn fill_count(&mut self, ticket: Ticket, result: &Result<Answer, Failure>, height: usize) {
+        let count = result.clone().map(|answer| match answer {
+            Answer::RecordCount(count) => count,
+            _ => 0,
+        });
+        if !self.count.fill(ticket, count) {
+            return;
+        }
+        match &self.count {
+            Remote::Ready(count) => {
+                let known = usize::try_from(*count.min(&COUNTED)).unwrap_or(usize::MAX);
+                self.end_seen = *count <= COUNTED;
+                self.stored = if self.end_seen { known } else { self.stored.max(known) };
+            }
+            _ => self.end_seen = false,
+        }
+        self.browsing.keep_visible(height, self.listed());
     }
 
     fn send(&mut self, cx: &mut Context<'_>) {
@@ -293,7 +339,8 @@ impl Records {
             self.page.clear();
         }
         let question = RecordQuestion { collection, by, n_results: self.results, filter };
-        self.found.load(cx.read(Slot::Records, Read::QueryCollection(question)));
+        let read = Read::QueryCollection(question).at(self.at.as_ref());
+        self.found.load(cx.read(Slot::Records, read));
     }
 
     /// Back from the results to the records; false when there were no results.
@@ -331,7 +378,8 @@ impl Records {
         self.asked = window.start.saturating_sub((limit - window.len()) / 2);
         let filter = self.conditions.clone();
         let page = RecordPage { offset: self.asked, limit, filter, ..RecordPage::default() };
-        self.page.load(cx.read(Slot::Records, Read::Records { collection, page }));
+        let read = Read::Records { collection, page }.at(self.at.as_ref());
+        self.page.load(cx.read(Slot::Records, read));
     }
 
     /// Takes an answer that belongs here; true when something new is to be shown.

@@ -10,13 +10,16 @@ use super::*;
 use crate::domain::collection::{
     CollectionEdit, Hnsw, NewCollection, RecordEdit, RecordFilter, RecordHit, RecordPage, Space, StoredRecord,
 };
+use crate::domain::database::KnownDatabase;
 use crate::domain::document::Metadata;
 use crate::tui::context::Effect;
-use crate::tui::tabs::testing::{Desk, body, down, tumble};
+use crate::tui::popups::Stay;
+use crate::tui::tabs::testing::{Desk, body, down, popup_text, tumble};
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::Data;
 use crate::worker::protocol::{
-    Answer, CollectionChange, Command, ExportForm, Failure, Likeness, Read, RecordQuestion, Ticket, Write,
+    Answer, BackendState, CollectionChange, Command, DatabaseChange, ExportForm, Failure, Likeness, Read,
+    RecordQuestion, Request, RoleHealth, Ticket, Write,
 };
 
 fn object(value: Value) -> Metadata {
@@ -29,6 +32,7 @@ fn collection(name: &str, records: u64) -> Collection {
         name: name.to_owned(),
         metadata: object(json!({"description": "Customer reviews", "version": 1})),
         space: Space::Cosine,
+        hnsw: Hnsw::default(),
         dimension: (records > 0).then_some(384),
         records,
         problem: None,
@@ -284,7 +288,8 @@ fn forms_make_what_was_typed() {
     assert_eq!(desk.writes(), [write]);
     desk.act(Action::Create);
     fill(&mut desk, &["reviews", "", "", "", "200", "", "50"]);
-    let hnsw = Hnsw { ef_construction: Some(200), max_neighbors: None, ef_search: Some(50) };
+    let hnsw =
+        Hnsw { ef_construction: Some(200), max_neighbors: None, ef_search: Some(50), ..Hnsw::default() };
     let new = NewCollection { hnsw, ..NewCollection::new("reviews", &Metadata::new(), Space::Cosine) };
     assert_eq!(desk.writes(), [Write::CreateCollection(new)]);
 }
@@ -415,13 +420,15 @@ fn conditions_alone_narrow_the_list_page_by_page() {
     insta::assert_snapshot!("operators", desk.screen());
     desk.submit(r#"where {"rating": 5}"#);
     let condition = |read| match read {
-        Read::Records { page: RecordPage { offset, filter, .. }, .. } => (offset, filter.r#where),
+        Read::Records { page: RecordPage { offset, filter, .. }, .. } => Some((offset, filter.r#where)),
+        Read::CountRecords { .. } => None,
         other => panic!("{other:?}"),
     };
-    let asked = |desk: &mut Desk<Collections>| desk.reads().into_iter().map(condition).collect::<Vec<_>>();
+    let asked =
+        |desk: &mut Desk<Collections>| desk.reads().into_iter().filter_map(condition).collect::<Vec<_>>();
     let rating = Some(object(json!({"rating": 5})));
-    assert_eq!(desk.effects.len(), 1);
-    desk.answer(Slot::Records, Ok(page(0, 100)));
+    assert_eq!(desk.effects.len(), 2, "a page, and how many there are");
+    desk.answer(Slot::RecordCount, Err(down())).answer(Slot::Records, Ok(page(0, 100)));
     assert!(desk.screen().contains("1 of 100+"), "{}", desk.screen());
     assert_eq!(asked(&mut desk), [(0, rating.clone())]);
     desk.act(Action::Bottom).answer(Slot::Records, Ok(page(43, 69)));
@@ -431,6 +438,25 @@ fn conditions_alone_narrow_the_list_page_by_page() {
     desk.act(Action::Back).answer(Slot::Records, Ok(page(0, 100)));
     assert_eq!(asked(&mut desk), [(0, None)]);
     assert!(desk.screen().contains("1 of 10,000"), "{}", desk.screen());
+}
+
+#[test]
+fn those_that_fit_are_counted_as_far_as_that_is_cheap() {
+    let mut desk = large(21);
+    desk.act(Action::Filter).submit(r#"where {"rating": 5}"#).answer(Slot::Records, Ok(page(0, 100)));
+    let filter = RecordFilter { r#where: Some(object(json!({"rating": 5}))), where_document: None };
+    let collection = "product_reviews".to_owned();
+    let count = Read::CountRecords { collection, filter, most: 10_001 };
+    assert_eq!(desk.tab.records.total(), 101, "a row stands for those that may follow");
+    desk.answer(Slot::RecordCount, Ok(Answer::RecordCount(4213)));
+    assert!(desk.screen().contains("1 of 4,213 "), "{}", desk.screen());
+    assert!(desk.reads().contains(&count));
+    desk.act(Action::Bottom).answer(Slot::Records, Ok(page(4150, 63)));
+    assert!(desk.screen().contains("4,213 of 4,213"), "{}", desk.screen());
+    desk.refresh().answer(Slot::Collections, Ok(list(10_000)));
+    assert!(desk.screen().contains("of 4,213 "), "until it is counted anew: {}", desk.screen());
+    desk.answer(Slot::RecordCount, Ok(Answer::RecordCount(10_001)));
+    assert!(desk.screen().contains("of 10,000+"), "{}", desk.screen());
 }
 
 #[test]
@@ -472,7 +498,7 @@ fn another_tab_leads_to_the_records_of_a_run() {
     desk.refresh().with(|tab, cx| tab.reach(&goal("product_reviews"), cx));
     desk.answer(Slot::Collections, Ok(list(2)));
     assert_eq!(desk.tab.records.collection.as_deref(), Some("product_reviews"));
-    let read = desk.reads().pop();
+    let read = desk.reads().into_iter().rfind(|read| matches!(read, Read::Records { .. }));
     assert!(
         matches!(&read, Some(Read::Records { page, .. }) if page.filter.r#where == Some(object(json!({"experiment_id": 7})))),
         "{read:?}"
@@ -568,6 +594,126 @@ fn the_keys_of_the_whole_screen_lead_here() {
     insta::assert_snapshot!("whole_screen_form", body(&stage.screen()));
 }
 
+fn health(backend: &'static str, place: &str) -> Event {
+    let at = jiff::Timestamp::from_second(1_750_000_000).unwrap();
+    let (place, version, latency) = (place.to_owned(), "1".to_owned(), Duration::ZERO);
+    let state = BackendState::Up { since: at, place, version, latency };
+    Event::Health(vec![RoleHealth { role: "collections", backend, state }])
+}
+
+fn databases(tenant: &str, names: &[&str]) -> Answer {
+    let known = names.iter().map(|name| KnownDatabase {
+        database: Database::new(tenant, *name),
+        collections: Some(name.len() as u64),
+    });
+    let home = Database::new("default_tenant", "default_database");
+    Answer::Databases { home, tenant: tenant.to_owned(), databases: known.collect() }
+}
+
+/// Keys to the popup that is open.
+fn press(desk: &mut Desk<Collections>, keys: &str) -> Stay {
+    let mut popup = desk.popups.pop().unwrap();
+    let mut stay = Stay::Open;
+    desk.with(|_, cx| {
+        for key in crate::tui::keys::parse(keys).unwrap() {
+            stay = popup.key(key, cx);
+        }
+    });
+    if stay == Stay::Open {
+        desk.popups.insert(0, popup);
+    }
+    stay
+}
+
+fn popup(desk: &Desk<Collections>) -> String {
+    popup_text(desk.popups.last().unwrap().as_ref(), 100, 30)
+}
+
+fn tell(desk: &mut Desk<Collections>, event: &Event) {
+    let mut popup = desk.popups.pop().unwrap();
+    desk.with(|_, cx| {
+        popup.hear(event, cx);
+    });
+    desk.popups.push(popup);
+}
+
+/// Answers the newest request into the popup that is open.
+fn tell_databases(desk: &mut Desk<Collections>, result: Result<Answer, Failure>) -> Read {
+    let Request { ticket, command } = desk.requests().pop().unwrap();
+    let Command::Read(slot, read) = command else { panic!("{command:?}") };
+    tell(desk, &Event::Answer { ticket, slot, result });
+    read
+}
+
+#[test]
+fn another_database_is_looked_into() {
+    let mut desk = desk(100, 30);
+    desk.hear(&health("Chroma", "http://localhost:8000 default_tenant/default_database"));
+    desk.act(Action::Databases);
+    let read =
+        tell_databases(&mut desk, Ok(databases("default_tenant", &["default_database", "team_a", "team_b"])));
+    assert_eq!(read, Read::Databases { tenant: None });
+    insta::assert_snapshot!("databases", popup(&desk));
+    assert_eq!(press(&mut desk, "am_b<enter>"), Stay::Close);
+    let there = Database::new("default_tenant", "team_b");
+    assert_eq!(desk.goals, [Goal::Database(there.clone())]);
+
+    desk.with(|tab, cx| tab.reach(&Goal::Database(there.clone()), cx));
+    assert_eq!(desk.tab.collections(), [], "nothing is kept of the one before");
+    desk.answer(Slot::Collections, Ok(list(2)));
+    assert!(desk.screen().contains("default_tenant/team_b"), "{}", desk.screen());
+    let at = |read: Read| read.at(Some(&there));
+    let records = Read::Records {
+        collection: "empty-one".to_owned(),
+        page: RecordPage { limit: 100, ..RecordPage::default() },
+    };
+    assert_eq!(desk.reads(), [at(Read::Collections), at(records)]);
+    desk.act(Action::Delete);
+    let removal = Write::RemoveCollection("empty-one".to_owned()).at(Some(&there));
+    confirm(&mut desk, "empty-one", &removal);
+    desk.act(Action::Rename);
+    desk.requests();
+    press(&mut desk, "x<enter>");
+    let edit = CollectionEdit { name: Some("empty-onex".to_owned()), metadata: None };
+    let renaming = Write::Collection(CollectionChange::Edit { name: "empty-one".to_owned(), edit });
+    assert_eq!(desk.requests()[0].command, Command::Write(renaming.at(Some(&there))));
+
+    let home = Database::new("default_tenant", "default_database");
+    desk.with(|tab, cx| tab.reach(&Goal::Database(home), cx));
+    assert_eq!(desk.reads(), [Read::Collections], "back in the database of the settings");
+}
+
+#[test]
+fn what_the_server_does_not_tell_is_typed() {
+    let mut desk = desk(100, 30);
+    desk.hear(&health("Chroma", "http://localhost:8000 default_tenant/default_database"));
+    desk.act(Action::Databases);
+    tell_databases(&mut desk, Err(down()));
+    assert_eq!(press(&mut desk, "mine<enter>"), Stay::Open, "whose?");
+    assert!(popup(&desk).contains("type tenant/database"), "{}", popup(&desk));
+    assert_eq!(press(&mut desk, "<ctrl+u>lab2/<enter>"), Stay::Open);
+    let read = tell_databases(&mut desk, Ok(databases("lab2", &["exp"])));
+    assert_eq!(read, Read::Databases { tenant: Some("lab2".to_owned()) });
+    assert!(popup(&desk).contains("Databases of lab2"), "{}", popup(&desk));
+    assert_eq!(press(&mut desk, "new<enter>"), Stay::Open, "it is known not to be there");
+    assert!(popup(&desk).contains("lab2 has no database new: ctrl+n creates it"), "{}", popup(&desk));
+    press(&mut desk, "<ctrl+n>");
+    let made = Write::Database(DatabaseChange::Create(Database::new("lab2", "new")));
+    assert_eq!(desk.requests()[0].command, Command::Write(made));
+    tell(&mut desk, &Event::Changed);
+    tell_databases(&mut desk, Ok(databases("lab2", &["exp", "new"])));
+    assert_eq!(press(&mut desk, "<enter>"), Stay::Close);
+    assert_eq!(desk.goals, [Goal::Database(Database::new("lab2", "new"))]);
+}
+
+#[test]
+fn the_embedded_store_is_one_database() {
+    let mut desk = desk(100, 30);
+    desk.hear(&health("DuckDB", "lab.duckdb")).act(Action::Databases);
+    assert!(desk.popups.is_empty() && desk.requests().is_empty());
+    assert_eq!(desk.toasts[0].text, SINGLE);
+}
+
 fn answer(stage: &mut Stage, slot: Slot, answer: Answer) {
     let ticket = stage.sent.last().unwrap().ticket;
     stage.hear(Event::Answer { ticket, slot, result: Ok(answer) });
@@ -578,6 +724,7 @@ fn by_chance(read: &Read, number: u16) -> Result<Answer, Failure> {
         (_, 0) => Err(down()),
         (Read::Collections, 1) => Ok(Answer::Collections(Vec::new())),
         (Read::Collections, _) => Ok(list(u64::from(number) * 7)),
+        (Read::CountRecords { most, .. }, _) => Ok(Answer::RecordCount(u64::from(number).min(*most))),
         (Read::QueryCollection(_), _) => {
             let hits = vec![RecordHit { record: record("review_1", "amazing sound"), distance: 0.4321 }];
             Ok(Answer::RecordHits { collection: "product_reviews".to_owned(), hits, took: Duration::ZERO })

@@ -7,10 +7,10 @@ use ratatui::style::{Modifier, Style};
 
 use serde_json::Value;
 
-use crate::domain::collection::{Collection, StoredRecord};
+use crate::domain::collection::{Collection, Hnsw, StoredRecord};
 use crate::domain::document::Metadata;
 use crate::domain::record_filter::{DOCUMENT_OPERATORS, OPERATORS};
-use crate::domain::text::first_characters;
+use crate::domain::text::{first_characters, fit};
 use crate::tui::context::Look;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::number::{self, counted};
@@ -86,7 +86,10 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
     let total = tab.collections().len();
     // Tenant and database say more than the name of the tab, where there is room for both and the position.
     let place = tab.place.as_deref().filter(|place| place.len() + 16 <= usize::from(area.width));
-    let pane = Pane::new(place.unwrap_or("Collections"))
+    // Elsewhere, one must know where in any case.
+    let elsewhere =
+        tab.at.as_ref().map(|at| fit(&at.to_string(), usize::from(area.width).saturating_sub(16)));
+    let pane = Pane::new(elsewhere.as_deref().or(place).unwrap_or("Collections"))
         .focused(focused)
         .loading(tab.list.is_loading())
         .note(table::position(tab.cursor, total), theme.dim);
@@ -96,9 +99,12 @@ fn draw_names(tab: &Collections, area: Rect, buffer: &mut Buffer, look: &Look<'_
     }
     match tab.list.data() {
         Some(list) if list.is_empty() && tab.list.failure().is_none() => {
-            let lines =
-                ["No collections yet.", "{create} creates one;", "`{load_demo}` loads the sample", "data."];
-            notice::draw_empty(inside, buffer, look, &lines);
+            let lines: &[&str] = if tab.at.is_some() {
+                &["No collections yet.", "{create} creates one;", "{databases} looks elsewhere."]
+            } else {
+                &["No collections yet.", "{create} creates one;", "`{load_demo}` loads the sample", "data."]
+            };
+            notice::draw_empty(inside, buffer, look, lines);
         }
         None if tab.list.is_loading() => notice::draw_empty(inside, buffer, look, &["reading…"]),
         None => {}
@@ -289,8 +295,22 @@ pub(super) fn collection_detail(collection: &Collection) -> Prose {
     };
     prose.push(&dimension, Style::new());
     prose.push(&format!("space {}", collection.space.as_str()), Style::new());
+    if !collection.hnsw.is_default() {
+        prose.push(&index_settings(&collection.hnsw), Style::new());
+    }
     push_metadata(&mut prose, &collection.metadata);
     prose
+}
+
+/// `index: ef_construction 100 · max_neighbors 16 · ef_search 100`
+fn index_settings(hnsw: &Hnsw) -> String {
+    let told = [
+        ("ef_construction", hnsw.ef_construction),
+        ("max_neighbors", hnsw.max_neighbors),
+        ("ef_search", hnsw.ef_search),
+    ];
+    let told = told.into_iter().filter_map(|(name, number)| Some(format!("{name} {}", number?)));
+    format!("index: {}", told.collect::<Vec<_>>().join(" · "))
 }
 
 /// The whole document, then its metadata, and its vector where that was asked for.
@@ -313,6 +333,11 @@ pub(super) fn place_of(roles: &[RoleHealth]) -> Option<String> {
         BackendState::Up { place, .. } => place.rsplit_once(' ').map(|(_, place)| place.to_owned()),
         BackendState::Unknown | BackendState::Down { .. } => None,
     }
+}
+
+/// The store is up to no second database.
+pub(super) fn is_single(roles: &[RoleHealth]) -> bool {
+    roles.iter().any(|role| role.role == "collections" && role.backend == "DuckDB")
 }
 
 fn push_metadata(prose: &mut Prose, metadata: &Metadata) {
