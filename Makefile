@@ -3,11 +3,12 @@
 SERVICES := assets/scripts/services
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: help run test services start stop status soak bench lint docs clean-deps
+.PHONY: help run test test-onnx services start stop status soak bench lint docs clean-deps
 
 help:
 	@echo "make run        fetch what is missing, build, open the dashboard"
 	@echo "make test       fetch, start throw-away servers, run every test, stop the servers"
+	@echo "make test-onnx  clippy and tests of what --features embed-onnx adds"
 	@echo "make services   start PostgreSQL and Chroma (make services stop | status)"
 	@echo "make lint       formatting and clippy"
 	@echo "make docs       the code's documentation"
@@ -25,6 +26,12 @@ run:
 test:
 	@assets/scripts/fetch-duckdb
 	@LABTOP_TEST_SERVERS=1 exec $(SERVICES) run $(if $(NEXTEST),cargo nextest run,cargo test) $(TEST_ARGS)
+
+# Not part of the others: labtop is compiled once more for it.
+test-onnx:
+	@assets/scripts/fetch-duckdb
+	cargo clippy --all-targets --features embed-onnx -- -D warnings
+	cargo test --lib --features embed-onnx -- embed
 
 # Exit code 3 of `status` says that a server is stopped, which is no error of make's.
 services:

@@ -3,7 +3,8 @@
 //! The texts are the one-line descriptions of Debian's packages, as `apt-cache dumpavail` tells them; `LABTOP_BENCH_TEXTS` names a
 //! JSONL file (id, text) instead. With `DATABASE_URL` they go to pgvector too, in a database of its own; with `CHROMA_URL` into
 //! collections of Chroma's that are deleted afterwards, beside Chroma's own Python client (`PYTHON`, and what `benches/setup`
-//! installs), which is given the vectors ready-made. `LABTOP_BENCH_RUNS` is how often (3).
+//! installs), which is given the vectors ready-made. `LABTOP_BENCH_RUNS` is how often (3). With the feature `embed-onnx`,
+//! `LABTOP_BENCH_ONNX` names the folder of a model that is measured too.
 
 // A benchmark says its figures, and one that cannot go on has failed.
 #![allow(clippy::print_stdout)]
@@ -39,6 +40,10 @@ fn main() -> Result<(), Failure> {
     let runs = std::env::var("LABTOP_BENCH_RUNS").map_or(Ok(3), |text| text.parse::<usize>())?;
     let texts = texts()?;
     embedding(&texts)?;
+    #[cfg(feature = "embed-onnx")]
+    if let Ok(model) = std::env::var("LABTOP_BENCH_ONNX") {
+        onnx(model.into(), &texts)?;
+    }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("packages.jsonl");
     let texts = &texts[..COUNT.min(texts.len())];
@@ -116,6 +121,33 @@ fn embedding(texts: &[Text]) -> Result<(), Failure> {
     let rate = all.len() as f64 / median(taken);
     println!("{} texts of {} bytes in the mean, built-in model, one core", all.len(), letters / all.len());
     println!("{rate:.0} texts a second (median of {ROUNDS})");
+    Ok(())
+}
+
+/// A model from a folder, on all cores.
+#[cfg(feature = "embed-onnx")]
+fn onnx(folder: std::path::PathBuf, texts: &[Text]) -> Result<(), Failure> {
+    use labtop::embed::onnx::{Onnx, Place};
+
+    const TEXTS: usize = 2_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let all: Vec<String> = texts.iter().take(TEXTS).map(|text| text.text.clone()).collect();
+    let model = Onnx::new(Place { name: "folder".to_owned(), folder, dimension: None, batch: 64 });
+    let begun = Instant::now();
+    runtime.block_on(model.embed(&all[..1]))?;
+    println!(
+        "model from a folder: loaded, and a first text, in {:.0} ms",
+        begun.elapsed().as_secs_f64() * 1e3
+    );
+    let mut taken = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for lot in all.chunks(1000) {
+            runtime.block_on(model.embed(lot))?;
+        }
+        taken.push(begun.elapsed().as_secs_f64());
+    }
+    println!("{:.0} texts a second (median of {ROUNDS})", all.len() as f64 / median(taken));
     Ok(())
 }
 

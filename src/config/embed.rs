@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Variables;
 
 /// The model inside labtop, as `embed::BuiltIn` calls it; a test compares.
-pub const BUILT_IN: &str = "labtop-static-256";
+pub const BUILT_IN: &str = "labtop-static-256-2";
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,11 +24,15 @@ pub struct Embed {
     pub models: BTreeMap<String, EmbedModel>,
 }
 
-/// A model behind an OpenAI-compatible endpoint.
+/// A model behind an OpenAI-compatible endpoint, or one in a folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedModel {
-    pub url: String,
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The folder that holds model.onnx and tokenizer.json. Of the keys below, only `dimension` and `batch` are for it.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
     /// What the server calls it; as we do when none.
     #[serde(default)]
     pub model: Option<String>,
@@ -71,6 +75,45 @@ fn retries() -> usize {
     6
 }
 
+impl EmbedModel {
+    fn check_place(&self, wrong: &mut impl FnMut(&str, &str)) {
+        match (&self.url, &self.path) {
+            (Some(url), None) => {
+                let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+                if host.is_none_or(|host| host.trim_start_matches('/').is_empty()) {
+                    wrong("url", "must begin with http:// or https:// and name a host");
+                }
+            }
+            (None, Some(_)) if !cfg!(feature = "embed-onnx") => wrong(
+                "path",
+                "this labtop is built without models from folders: build it with --features embed-onnx, or give the url of a server",
+            ),
+            (None, Some(path)) => {
+                if path.as_os_str().is_empty() {
+                    wrong("path", "must name the folder that holds model.onnx and tokenizer.json");
+                }
+                let of_servers = [
+                    ("model", self.model.is_some()),
+                    ("api_key", self.api_key.is_some()),
+                    ("api_key_env", self.api_key_env.is_some()),
+                    ("batch_chars", self.batch_chars != batch_chars()),
+                    ("concurrency", self.concurrency != concurrency()),
+                    ("timeout_ms", self.timeout_ms != timeout_ms()),
+                    ("retries", self.retries != retries()),
+                ];
+                for (key, _) in of_servers.iter().filter(|(_, given)| *given) {
+                    wrong(key, "is for a server: leave it out beside a path");
+                }
+            }
+            (Some(_), Some(_)) => wrong("path", "is given beside a url: leave out one of the two"),
+            (None, None) => wrong(
+                "url",
+                "is missing: give the url of a server, or the path of a folder with an ONNX model",
+            ),
+        }
+    }
+}
+
 impl Embed {
     /// What serde cannot say about single values.
     pub(super) fn problems(&self) -> Vec<String> {
@@ -79,7 +122,7 @@ impl Embed {
             let known: Vec<&str> =
                 [BUILT_IN].into_iter().chain(self.models.keys().map(String::as_str)).collect();
             problems.push(format!(
-                "`embed.model`: '{}' is not configured: set [embed.models.{}] with its url, or choose one of {}",
+                "`embed.model`: '{}' is not configured: set [embed.models.{}] with its url or path, or choose one of {}",
                 self.model,
                 self.model,
                 known.join(", ")
@@ -94,10 +137,7 @@ impl Embed {
             if name == BUILT_IN {
                 wrong("url", "this is the name of the model inside labtop: choose another");
             }
-            let host = ["http://", "https://"].iter().find_map(|scheme| model.url.strip_prefix(scheme));
-            if host.is_none_or(|host| host.trim_start_matches('/').is_empty()) {
-                wrong("url", "must begin with http:// or https:// and name a host");
-            }
+            model.check_place(&mut wrong);
             if !(1..=2048).contains(&model.batch) {
                 wrong("batch", "must be 1 to 2048");
             }
@@ -168,13 +208,50 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "embed-onnx")]
+    fn a_folder_wants_none_of_a_servers_keys() {
+        let loaded =
+            settings("[embed]\nmodel = 'a'\n[embed.models.a]\npath = 'models/a'\nbatch = 8", &[]).0.unwrap();
+        assert_eq!(
+            (loaded.models["a"].path.as_deref(), loaded.models["a"].batch),
+            (Some("models/a".as_ref()), 8)
+        );
+        for (text, words) in [
+            ("path = ''", "`embed.models.a.path`: must name the folder"),
+            ("path = 'x'\napi_key = 'x'", "`embed.models.a.api_key`: is for a server"),
+            ("path = 'x'\nretries = 0", "`embed.models.a.retries`: is for a server"),
+        ] {
+            let error = settings(&format!("[embed.models.a]\n{text}"), &[]).0.unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "embed-onnx"))]
+    fn a_folder_wants_the_feature() {
+        let error = settings("[embed.models.a]\npath = 'x'", &[]).0.unwrap_err();
+        assert!(
+            error.contains("`embed.models.a.path`: this labtop is built without models from folders"),
+            "{error}"
+        );
+        assert!(error.contains("--features embed-onnx"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_is_told() {
         for (text, words) in [
-            ("[embed]\nmodel = 'ada'", "set [embed.models.ada] with its url"),
+            ("[embed]\nmodel = 'ada'", "set [embed.models.ada] with its url or path"),
             ("[embed.models.a]\nurl = 'ftp://x'", "`embed.models.a.url`: must begin with http://"),
             ("[embed.models.a]\nurl = 'http://x'\nbatch = 0", "`embed.models.a.batch`: must be 1 to 2048"),
             ("[embed.models.a]\nurl = 'http://x'\nkey = 'x'", "unknown field"),
-            ("[embed.models.a]\nmodel = 'x'", "missing field"),
+            (
+                "[embed.models.a]\nmodel = 'x'",
+                "`embed.models.a.url`: is missing: give the url of a server, or the path",
+            ),
+            (
+                "[embed.models.a]\nurl = 'http://x'\npath = 'x'",
+                "`embed.models.a.path`: is given beside a url",
+            ),
         ] {
             let error = settings(text, &[]).0.unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -19,7 +19,10 @@ pub struct BuiltIn;
 
 impl BuiltIn {
     /// What [`Embedder::model_name`] answers. It stands for the table's contents: another table needs another name.
-    pub const MODEL_NAME: &str = "labtop-static-256";
+    pub const MODEL_NAME: &str = "labtop-static-256-2";
+
+    /// Names of the tables that earlier versions had here. Their vectors are of another space, though as long as ours.
+    pub const RETIRED: [&str; 1] = ["labtop-static-256"];
 
     /// What [`Embedder::dimension`] answers.
     pub const DIMENSION: usize = DIMENSION;

@@ -2,6 +2,8 @@
 
 mod builtin;
 pub mod http;
+#[cfg(feature = "embed-onnx")]
+pub mod onnx;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::wordpiece::{Place, Vocabulary};
+
 /// Components of a row.
 pub const DIMENSION: usize = 256;
 
@@ -19,15 +21,6 @@ pub struct Table {
     scales: &'static [[u8; 4]],
     rows: &'static [[u8; DIMENSION]],
     text: &'static [u8],
-}
-
-/// Where in a word a piece stands; the vocabulary has a list for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// At the beginning of the word.
-    Head,
-    /// After another piece.
-    Tail,
 }
 
 impl Table {
@@ -55,25 +48,6 @@ impl Table {
         let (rows, text) = file.split_at(pieces * DIMENSION);
         assert!(text.len() == text_length, "a table with bytes missing or left over");
         Self { heads, ends: ends.as_chunks().0, scales: scales.as_chunks().0, rows: rows.as_chunks().0, text }
-    }
-
-    /// The longest piece of that place that `text` begins with: its row, and its length in bytes.
-    ///
-    /// One binary search finds the last piece that sorts at or before `text`. Either that is the answer, or it
-    /// leaves `text` after some bytes; whatever sorts between a beginning of `text` and `text` shares that
-    /// beginning, so the answer is no longer than the bytes they share, and the search goes on with those.
-    pub fn longest_beginning(&self, place: Place, text: &[u8]) -> Option<(usize, usize)> {
-        let mut text = text;
-        while !text.is_empty() {
-            let row = self.last_at_or_before(place, text)?;
-            let piece = self.piece(row);
-            let shared = piece.iter().zip(text).take_while(|(a, b)| a == b).count();
-            if shared == piece.len() {
-                return Some((row, shared));
-            }
-            text = &text[..shared];
-        }
-        None
     }
 
     /// The row of the last piece of that place that sorts at or before `text`.
@@ -107,6 +81,25 @@ impl Table {
         for (sum, byte) in sum.iter_mut().zip(&self.rows[row]) {
             *sum += scale * f64::from(byte.cast_signed());
         }
+    }
+}
+
+impl Vocabulary for Table {
+    /// One binary search finds the last piece that sorts at or before `text`. Either that is the answer, or it
+    /// leaves `text` after some bytes; whatever sorts between a beginning of `text` and `text` shares that
+    /// beginning, so the answer is no longer than the bytes they share, and the search goes on with those.
+    fn longest_beginning(&self, place: Place, text: &[u8]) -> Option<(usize, usize)> {
+        let mut text = text;
+        while !text.is_empty() {
+            let row = self.last_at_or_before(place, text)?;
+            let piece = self.piece(row);
+            let shared = piece.iter().zip(text).take_while(|(a, b)| a == b).count();
+            if shared == piece.len() {
+                return Some((row, shared));
+            }
+            text = &text[..shared];
+        }
+        None
     }
 }
 

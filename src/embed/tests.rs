@@ -44,7 +44,7 @@ async fn vectors_are_those_of_the_original_table() {
     for case in golden() {
         let answer = BuiltIn.embed(std::slice::from_ref(&case.text)).await;
         let Some(expected) = case.vector else {
-            assert_eq!(answer, Err(EmbedError::Empty { index: 0, model: "labtop-static-256".into() }));
+            assert_eq!(answer, Err(EmbedError::Empty { index: 0, model: "labtop-static-256-2".into() }));
             continue;
         };
         let vector = answer.unwrap().remove(0);
@@ -81,10 +81,10 @@ async fn no_text_gives_no_vector() {
 #[tokio::test]
 async fn the_first_text_without_a_known_word_is_named() {
     let error = BuiltIn.embed(&owned(&["fine", " \n", "🎉"])).await.unwrap_err();
-    assert_eq!(error, EmbedError::Empty { index: 1, model: "labtop-static-256".into() });
+    assert_eq!(error, EmbedError::Empty { index: 1, model: "labtop-static-256-2".into() });
     assert_eq!(
         error.to_string(),
-        "text 2 has no word that the embedding model labtop-static-256 knows: add some words to it, or leave it out"
+        "text 2 has no word that the embedding model labtop-static-256-2 knows: add some words to it, or leave it out"
     );
 }
 

@@ -1,4 +1,4 @@
-//! BERT's uncased tokenizer: text → the word pieces of the built-in table.
+//! BERT's tokenizer: text → the word pieces of a vocabulary, above all of the built-in table.
 //!
 //! Follows `BasicTokenizer` and `WordpieceTokenizer` of <https://github.com/google-research/bert/blob/master/tokenization.py>.
 //! Categories (punctuation, control, accent) come from `unicode-properties`, which is in the tree already (for PostgreSQL's
@@ -8,35 +8,78 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use super::table::{Place, Table};
+use super::table::Table;
 
 /// A word of more characters than this is unknown as a whole, as in BERT.
 const LONGEST_WORD: usize = 100;
 
-/// A row of the table, or `None` for a word that the vocabulary cannot spell (BERT's `[UNK]`).
+/// A row of the vocabulary, or `None` for a word that it cannot spell (BERT's `[UNK]`).
 pub type Piece = Option<usize>;
 
-/// Splits a text into pieces, in time proportional to its length.
-///
-/// Control characters are dropped, accents stripped and letters made small; white space separates words; each
-/// punctuation mark and each Chinese character is a word of its own. A word is then cut from the left into the
-/// longest pieces that the table has.
+/// Where in a word a piece stands; the vocabulary has a list for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the beginning of the word.
+    Head,
+    /// After another piece.
+    Tail,
+}
+
+/// What pieces there are.
+pub trait Vocabulary {
+    /// The longest piece of that place that `text` begins with: its row, and its length in bytes.
+    fn longest_beginning(&self, place: Place, text: &[u8]) -> Option<(usize, usize)>;
+}
+
+/// In what a model's tokenizer may differ from others.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Letters are made small.
+    pub lowercase: bool,
+    pub strip_accents: bool,
+    /// Each Chinese character is a word of its own.
+    pub chinese: bool,
+}
+
+/// Those of BERT uncased.
+const UNCASED: Rules = Rules { lowercase: true, strip_accents: true, chinese: true };
+
+/// Splits a text into the pieces of the built-in table, in time proportional to its length.
 pub fn tokenize(text: &str, table: &Table) -> Vec<Piece> {
+    tokenize_by(text, table, UNCASED)
+}
+
+/// Splits a text into pieces.
+///
+/// Control characters are dropped, accents stripped and letters made small where the rules say so; white space separates
+/// words; each punctuation mark and each Chinese character is a word of its own. A word is then cut from the left into the
+/// longest pieces that the vocabulary has.
+pub fn tokenize_by(text: &str, vocabulary: &impl Vocabulary, rules: Rules) -> Vec<Piece> {
+    let letters = text.chars().filter(|c| !is_dropped(*c));
+    let small = char::to_lowercase;
+    match (rules.strip_accents, rules.lowercase) {
+        (true, true) => cut(letters.nfd().filter(|c| !is_accent(*c)).flat_map(small), vocabulary, rules),
+        (true, false) => cut(letters.nfd().filter(|c| !is_accent(*c)), vocabulary, rules),
+        (false, true) => cut(letters.flat_map(small), vocabulary, rules),
+        (false, false) => cut(letters, vocabulary, rules),
+    }
+}
+
+fn cut(letters: impl Iterator<Item = char>, vocabulary: &impl Vocabulary, rules: Rules) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut word = Word::default();
-    let letters = text.chars().filter(|c| !is_dropped(*c)).nfd().filter(|c| !is_accent(*c));
-    for letter in letters.flat_map(char::to_lowercase) {
+    for letter in letters {
         if letter.is_whitespace() {
-            word.finish(table, &mut pieces);
-        } else if is_punctuation(letter) || is_chinese(letter) {
-            word.finish(table, &mut pieces);
+            word.finish(vocabulary, &mut pieces);
+        } else if is_punctuation(letter) || (rules.chinese && is_chinese(letter)) {
+            word.finish(vocabulary, &mut pieces);
             word.push(letter);
-            word.finish(table, &mut pieces);
+            word.finish(vocabulary, &mut pieces);
         } else {
             word.push(letter);
         }
     }
-    word.finish(table, &mut pieces);
+    word.finish(vocabulary, &mut pieces);
     pieces
 }
 
@@ -56,11 +99,11 @@ impl Word {
     }
 
     /// Adds the pieces of the word, if there is one, and begins the next.
-    fn finish(&mut self, table: &Table, pieces: &mut Vec<Piece>) {
+    fn finish(&mut self, vocabulary: &impl Vocabulary, pieces: &mut Vec<Piece>) {
         if self.length > LONGEST_WORD {
             pieces.push(None);
         } else {
-            spell(self.letters.as_bytes(), table, pieces);
+            spell(self.letters.as_bytes(), vocabulary, pieces);
         }
         self.letters.clear();
         self.length = 0;
@@ -68,12 +111,12 @@ impl Word {
 }
 
 /// Cuts a word into pieces; if some rest of it has none, the whole word is one unknown.
-fn spell(word: &[u8], table: &Table, pieces: &mut Vec<Piece>) {
+fn spell(word: &[u8], vocabulary: &impl Vocabulary, pieces: &mut Vec<Piece>) {
     let before = pieces.len();
     let mut rest = word;
     let mut place = Place::Head;
     while !rest.is_empty() {
-        let Some((row, length)) = table.longest_beginning(place, rest) else {
+        let Some((row, length)) = vocabulary.longest_beginning(place, rest) else {
             pieces.truncate(before);
             pieces.push(None);
             return;

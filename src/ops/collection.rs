@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::embedders::is_retired;
 use super::search::{WITHOUT_DIRECTION, is_zero};
 use super::{Lab, OpsError, Result, lines};
 use crate::domain::collection::{
@@ -182,8 +183,18 @@ async fn vectors_of(lab: &Lab, collection: &Collection, texts: &[String]) -> Res
 pub(super) fn model_of<'a>(lab: &Lab, collection: &'a Collection) -> Option<&'a str> {
     let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
     named.filter(|model| {
-        lab.embedders.has(model) || collection.dimension != lab.embedders.chosen().dimension()
+        // Those of a table of ours that is gone are as long as those of the present one, and yet not like them.
+        lab.embedders.has(model)
+            || is_retired(model)
+            || collection.dimension != lab.embedders.chosen().dimension()
     })
+}
+
+/// The table of earlier versions that made the vectors in a collection, where new ones of `model` are to lie beside them: nothing
+/// would tell them apart, and searches would find the wrong ones.
+pub(super) fn outdated<'a>(collection: &'a Collection, model: &str) -> Option<&'a str> {
+    let named = collection.metadata.get(MODEL).and_then(|model| model.as_str());
+    named.filter(|theirs| *theirs != model && is_retired(theirs))
 }
 
 /// What embeds a text that is to lie among the vectors of a collection: the model that its metadata name, else the one that new
@@ -308,6 +319,22 @@ mod tests {
         assert!(error.to_string().contains("'notes' holds these ids already: a\n"), "{error}");
         assert!(matches!(error, OpsError::Store(error) if error.kind == ErrorKind::Conflict));
         assert_eq!(get(&bench.lab, "notes").await.unwrap().records, 1);
+    }
+
+    #[tokio::test]
+    async fn a_collection_of_a_table_that_is_gone_takes_no_texts() {
+        let bench = Bench::embedded();
+        let metadata = Metadata::from_iter([("model".to_owned(), "labtop-static-256".into())]);
+        create(&bench.lab, &NewCollection::new("notes", &metadata, Space::Cosine)).await.unwrap();
+        let own = NewRecord { embedding: Some(vec![0.1; 256]), ..NewRecord::default() };
+        assert_eq!(add(&bench.lab, "notes", vec![own]).await.unwrap(), 1);
+        let record = NewRecord { document: Some("word".to_owned()), ..NewRecord::default() };
+        let text = CollectionQuery::Text("kitten".to_owned());
+        let asked = query(&bench.lab, "notes", &text, 1, &RecordFilter::default()).await.map(|_| 0);
+        for told in [add(&bench.lab, "notes", vec![record]).await, asked] {
+            let error = told.unwrap_err().to_string();
+            assert!(error.contains("'labtop-static-256' is the table of an earlier labtop"), "{error}");
+        }
     }
 
     #[tokio::test]

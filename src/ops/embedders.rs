@@ -27,10 +27,7 @@ impl Embedders {
         let mut by_name: BTreeMap<String, Arc<dyn Embedder>> = settings
             .models
             .iter()
-            .map(|(name, model)| {
-                let http: Arc<dyn Embedder> = Arc::new(Http::new(endpoint(name, model), cache.clone()));
-                (name.clone(), http)
-            })
+            .map(|(name, model)| (name.clone(), of_settings(name, model, cache.as_ref())))
             .collect();
         let built_in: Arc<dyn Embedder> = Arc::new(BuiltIn);
         by_name.insert(BuiltIn::MODEL_NAME.to_owned(), built_in.clone());
@@ -47,10 +44,17 @@ impl Embedders {
     /// The model of that name, to embed what is to be compared with its documents.
     pub fn named(&self, model: &str) -> Result<&Arc<dyn Embedder>> {
         self.by_name.get(model).ok_or_else(|| {
+            if is_retired(model) {
+                return OpsError::Invalid(format!(
+                    "'{model}' is the table of an earlier labtop and no longer here: its vectors cannot be compared with those of {}. \
+                     {RENEWAL}",
+                    BuiltIn::MODEL_NAME
+                ));
+            }
             let here: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
             OpsError::Invalid(format!(
-                "'{model}' is not here to embed a text (here: {}): set [embed.models.{}] with the url of a server that has it, or \
-                 give the vector",
+                "'{model}' is not here to embed a text (here: {}): set [embed.models.{}] with the url of a server that has it (or the \
+                 path of a folder), or give the vector",
                 here.join(", "),
                 key(model)
             ))
@@ -68,16 +72,37 @@ impl Embedders {
     }
 }
 
+/// Whether vectors of that name were made by a table that earlier versions had built in, and that no text can be embedded by any more.
+/// A model of the settings may have taken the name.
+pub(super) fn is_retired(model: &str) -> bool {
+    BuiltIn::RETIRED.contains(&model)
+}
+
+/// What is to be done with what such a table embedded.
+pub(super) const RENEWAL: &str = "Add the texts again (labtop docs add FILE; a collection under another name), or search by a document \
+                                  (--like ID), which needs no text to be embedded";
+
 /// A name as TOML wants it in a table's header.
 fn key(model: &str) -> String {
     let bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     if !model.is_empty() && model.chars().all(bare) { model.to_owned() } else { format!("\"{model}\"") }
 }
 
+fn of_settings(name: &str, model: &EmbedModel, cache: Option<&CachePlace>) -> Arc<dyn Embedder> {
+    // The settings are checked: a folder is named only where its models can be run.
+    #[cfg(feature = "embed-onnx")]
+    if let Some(folder) = &model.path {
+        use crate::embed::onnx::{Onnx, Place};
+        let (name, folder) = (name.to_owned(), folder.clone());
+        return Arc::new(Onnx::new(Place { name, folder, dimension: model.dimension, batch: model.batch }));
+    }
+    Arc::new(Http::new(endpoint(name, model), cache.cloned()))
+}
+
 fn endpoint(name: &str, model: &EmbedModel) -> Endpoint {
     Endpoint {
         name: name.to_owned(),
-        url: model.url.clone(),
+        url: model.url.clone().unwrap_or_default(),
         model: model.model.clone().unwrap_or_else(|| name.to_owned()),
         dimension: model.dimension,
         api_key: model.api_key.clone(),

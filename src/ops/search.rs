@@ -8,6 +8,7 @@ use rand_distr::{Distribution, Normal};
 use serde::Serialize;
 
 use super::document::missing;
+use super::embedders::{RENEWAL, is_retired};
 use super::{Lab, OpsError, Result};
 use crate::domain::batch_spec::derived_seed;
 use crate::domain::document::{
@@ -101,11 +102,33 @@ async fn by_text(lab: &Lab, text: &str, terms: &Terms) -> Result<Nearest> {
     let embedder = lab.embedders.named_or_chosen(terms.model.as_deref())?;
     let own = embedder.model_name();
     let embedding = embedder.embed(&[text.to_owned()]).await?.pop().unwrap_or_default();
-    nearest(lab, own.to_owned(), embedding, terms).await.map_err(|error| match error {
-        OpsError::Store(error) if error.kind == ErrorKind::NotFound => OpsError::Store(
-            error.remedy(format!("No document is embedded by {own} yet: add some with labtop docs add FILE")),
-        ),
-        other => other,
+    match nearest(lab, own.to_owned(), embedding, terms).await {
+        Err(OpsError::Store(error)) if error.kind == ErrorKind::NotFound => {
+            Err(error.remedy(none_yet(lab, own).await?).into())
+        }
+        found => found,
+    }
+}
+
+/// What to do where no document is embedded by that model, above all for those who have some of a table that is gone.
+async fn none_yet(lab: &Lab, own: &str) -> Result<String> {
+    let retired: Vec<String> = lab
+        .documents
+        .models()
+        .await?
+        .into_iter()
+        .filter(|model| model.documents > 0 && is_retired(&model.name))
+        .map(|model| {
+            let EmbeddingModel { name, documents, .. } = model;
+            format!(
+                "{documents} are embedded by {name}, the table of an earlier labtop, with whose vectors no text can be compared any \
+                 more. {RENEWAL}. labtop docs rm --model {name} deletes them."
+            )
+        })
+        .collect();
+    Ok(match retired.is_empty() {
+        true => format!("No document is embedded by {own} yet: add some with labtop docs add FILE"),
+        false => format!("No document is embedded by {own} yet; {}", retired.join(" ")),
     })
 }
 
@@ -244,6 +267,7 @@ pub(super) fn random_vector(dimension: usize, seed: u64) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::domain::document::Metadata;
+    use crate::embed::BuiltIn;
     use crate::ops::document::{add_texts, models};
     use crate::ops::tests::Bench;
     use crate::store::documents::DocumentStore;
@@ -311,7 +335,7 @@ mod tests {
         let error = ids(&bench, Query::Text("cat".to_owned()), Some("small")).await.unwrap_err();
         assert!(
             error.to_string().contains(
-                "'small' is not here to embed a text (here: labtop-static-256): set [embed.models.small]"
+                "'small' is not here to embed a text (here: labtop-static-256-2): set [embed.models.small]"
             ),
             "{error}"
         );
@@ -323,6 +347,32 @@ mod tests {
         let error = ids(&empty, random.clone(), None).await.unwrap_err();
         assert!(error.to_string().contains("labtop demo"), "{error}");
         assert_eq!(ids(&bench, random, Some("small")).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn documents_of_a_table_that_is_gone_are_not_mixed_in_and_what_to_do_is_told() {
+        let bench = Bench::embedded();
+        let old = document("old", "labtop-static-256", vec![0.1; BuiltIn::DIMENSION]);
+        bench.documents.put(&[old]).await.unwrap();
+        let text = Query::Text("cat".to_owned());
+        let error = ids(&bench, text.clone(), None).await.unwrap_err().to_string();
+        for words in [
+            "1 are embedded by labtop-static-256",
+            "labtop docs add FILE",
+            "docs rm --model labtop-static-256",
+        ] {
+            assert!(error.contains(words), "{error}");
+        }
+        let error = ids(&bench, text.clone(), Some("labtop-static-256")).await.unwrap_err().to_string();
+        assert!(
+            error.contains("is the table of an earlier labtop") && error.contains("--like ID"),
+            "{error}"
+        );
+        let like = Query::Document { id: "old".to_owned(), model: None };
+        assert_eq!(ids(&bench, like, None).await.unwrap(), ["old"]);
+        let texts = [("new".to_owned(), "a cat sat".to_owned(), serde_json::Map::new())];
+        add_texts(&bench.lab, &texts).await.unwrap();
+        assert_eq!(ids(&bench, text, None).await.unwrap(), ["new"]);
     }
 
     #[tokio::test]

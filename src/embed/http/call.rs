@@ -130,6 +130,13 @@ impl Client {
                 };
                 (self.failed(why), Again::No)
             }
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if wire::blames_model(&answer) => {
+                let (url, model) = (shown(&self.url), &self.model);
+                (
+                    self.failed(format!("{url} does not know the model '{model}' ({status}): {said}")),
+                    Again::No,
+                )
+            }
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
                 (Refusal::Input(said), Again::No)
             }

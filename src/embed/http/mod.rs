@@ -8,6 +8,7 @@ mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use tokio::sync::Semaphore;
 use super::{EmbedError, Embedder};
 use cache::{Cache, Key};
 use call::{Client, Refusal};
+
+/// What every model takes.
+const PLAIN_WORD: &str = "word";
 
 /// Where a model is, and how it may be asked.
 #[derive(Clone, Debug)]
@@ -55,6 +59,8 @@ pub struct Http {
     client: OnceLock<Client>,
     permits: Semaphore,
     dimension: OnceLock<usize>,
+    /// The server has made a vector: what it refuses from then on, it refuses for the text's sake.
+    answered: AtomicBool,
     cache: Option<Arc<Cache>>,
 }
 
@@ -69,7 +75,14 @@ impl Http {
         let dimension = endpoint.dimension.map_or_else(OnceLock::new, OnceLock::from);
         let cache = cache.map(|place| Arc::new(Cache::new(&place, &endpoint)));
         let permits = Semaphore::new(endpoint.concurrency.max(1));
-        Http { endpoint, client: OnceLock::new(), permits, dimension, cache }
+        Http {
+            endpoint,
+            client: OnceLock::new(),
+            permits,
+            dimension,
+            answered: AtomicBool::new(false),
+            cache,
+        }
     }
 
     fn client(&self) -> Result<&Client, EmbedError> {
@@ -94,6 +107,7 @@ impl Http {
             let asked: Vec<&str> = part.iter().map(|&index| texts[index].as_str()).collect();
             match self.client()?.ask(&asked).await {
                 Ok(vectors) => {
+                    self.answered.store(true, Ordering::Relaxed);
                     let vectors = self.checked(vectors)?;
                     made.extend(part.into_iter().zip(vectors));
                 }
@@ -102,6 +116,9 @@ impl Http {
                     open.extend([second.to_vec(), first.to_vec()]);
                 }
                 Err(Refusal::Input(why)) => {
+                    if let Some(error) = self.refuses_everything(&why).await {
+                        return Err(error);
+                    }
                     let index = part.first().copied().unwrap_or_default();
                     return Err(EmbedError::Text { index, model: self.endpoint.name.clone(), why });
                 }
@@ -110,6 +127,25 @@ impl Http {
         }
         self.remember(texts, &made).await;
         Ok(made)
+    }
+
+    /// Whether a refusal that sounds like one of a text is none: many servers tell a model that they do not know by the same
+    /// status. One that refuses a plain word as well has something against whatever we ask.
+    async fn refuses_everything(&self, why: &str) -> Option<EmbedError> {
+        if self.answered.load(Ordering::Relaxed) {
+            return None;
+        }
+        match self.client().ok()?.ask(&[PLAIN_WORD]).await {
+            Ok(_) => {
+                self.answered.store(true, Ordering::Relaxed);
+                None
+            }
+            Err(Refusal::Input(_)) => Some(self.failed(format!(
+                "the server refuses every text, one plain word too: {why}. Is the model '{}' there, and one that embeds texts?",
+                self.endpoint.model
+            ))),
+            Err(Refusal::Told(error)) => Some(error),
+        }
     }
 
     /// All of one dimension, finite and of length 1.

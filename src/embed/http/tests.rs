@@ -202,6 +202,47 @@ async fn the_text_that_is_refused_is_found() {
 }
 
 #[tokio::test]
+async fn a_model_that_the_server_does_not_know_is_not_blamed_on_the_text() {
+    let plain = json!({ "error": { "message": "Invalid model name passed in" } });
+    let coded =
+        json!({ "error": { "message": "no such thing", "param": "model", "code": "model_not_found" } });
+    for (body, words, asked) in [
+        (
+            plain,
+            "refuses every text, one plain word too: Invalid model name passed in. Is the model 'm' there",
+            2,
+        ),
+        (coded, "does not know the model 'm' (400 Bad Request): no such thing", 1),
+    ] {
+        let server = serving(ResponseTemplate::new(400).set_body_json(body)).await;
+        let http = Http::new(endpoint(&server.uri()), None);
+        let error = http.embed(&texts(&["a"])).await.unwrap_err();
+        assert!(matches!(&error, EmbedError::Failed { model, .. } if model == "mine"), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(server.received_requests().await.unwrap().len(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_single_text_that_is_refused_is_to_blame_where_a_plain_word_is_taken() {
+    let server = serving(|request: &Request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        if body["input"][0] == "bad" { ResponseTemplate::new(400) } else { answer(request) }
+    })
+    .await;
+    let http = Http::new(endpoint(&server.uri()), None);
+    for asked in [2, 3] {
+        let error = http.embed(&texts(&["bad"])).await.unwrap_err();
+        assert!(matches!(error, EmbedError::Text { index: 0, .. }), "{error:?}");
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            asked,
+            "the plain word is asked for once"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_slow_or_gone_is_unavailable() {
     let server = serving(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
     let http = Http::new(Endpoint { timeout: Duration::from_millis(200), ..endpoint(&server.uri()) }, None);

@@ -88,6 +88,13 @@ pub fn words(body: &[u8]) -> String {
     }
 }
 
+/// Whether a server says that it is the model it has something against.
+pub fn blames_model(body: &[u8]) -> bool {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return false };
+    let error = value.get("error").unwrap_or(&value);
+    error["code"] == "model_not_found" || error["param"] == "model"
+}
+
 /// A page of a proxy without its HTML.
 fn without_tags(text: &str) -> String {
     if !text.trim_start().starts_with('<') {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::courier::{Courier, Expected};
 use self::round::{Round, go_round};
+use super::collection::outdated;
 use super::gather::Gather;
 use super::news::Nobody;
 use super::{Lab, News, Result, Stop, Watcher};
@@ -33,7 +34,7 @@ use crate::domain::outbox::{OutboxState, Parcel};
 use crate::embed::Embedder;
 use crate::store::collections::CollectionStore;
 use crate::store::outbox::NewDelivery;
-use crate::store::{ErrorKind, StoreError};
+use crate::store::{Backend, ErrorKind, StoreError};
 
 /// How long a run by itself waits for its documents to arrive, before it goes on to its end.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -295,7 +296,8 @@ pub(super) fn gather_records(
     }))
 }
 
-/// Puts records into a collection and makes the collection where it is missing.
+/// Puts records into a collection and makes the collection where it is missing. `Conflict` when it holds vectors of a built-in
+/// table that is no longer.
 pub(super) async fn put_records(
     collections: &dyn CollectionStore,
     model: &str,
@@ -303,9 +305,16 @@ pub(super) async fn put_records(
     description: &str,
     records: &[Record],
 ) -> Result<(), StoreError> {
-    match collections.upsert(collection, records).await {
+    match collections.get(collection).await {
+        Ok(there) => {
+            if let Some(theirs) = outdated(&there, model) {
+                let backend = collections.health().await?.backend;
+                return Err(of_another_table(backend, collection, theirs, model));
+            }
+            return collections.upsert(collection, records).await.map(drop);
+        }
         Err(error) if error.kind == ErrorKind::NotFound => {}
-        other => return other.map(drop),
+        Err(error) => return Err(error),
     }
     let mut metadata = Metadata::new();
     metadata.insert("description".to_owned(), json!(description));
@@ -316,4 +325,14 @@ pub(super) async fn put_records(
         _ => {}
     }
     collections.upsert(collection, records).await.map(drop)
+}
+
+fn of_another_table(backend: Backend, collection: &str, theirs: &str, ours: &str) -> StoreError {
+    let message = format!(
+        "the vectors in '{collection}' were made by {theirs}, the table of an earlier labtop; those of {ours} cannot lie beside them"
+    );
+    let remedy = format!(
+        "Give it another name (labtop collections rename {collection} OTHER) or delete it: a new one is made for what comes next."
+    );
+    StoreError::new(ErrorKind::Conflict, backend, "adding records", message).remedy(remedy)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::errand::LEASE;
 use super::*;
@@ -164,4 +164,21 @@ async fn an_errand_that_outlives_its_round_is_left_alone_by_the_next() {
     assert_eq!(bench.store.claims(), ["aaa"]);
     drop(under_way);
     assert_eq!(deliver(&bench.lab).await.unwrap().done, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_laid_beside_the_vectors_of_a_table_that_is_gone() {
+    let bench = Bench::embedded();
+    let metadata = Metadata::from_iter([("model".to_owned(), json!("labtop-static-256"))]);
+    bench.collections.create(&NewCollection::new("old", &metadata, Space::Cosine)).await.unwrap();
+    let arrival = super::send(&bench.lab, delivery("old", "a", &[1.0])).await.unwrap();
+    let Arrival::Refused(error) = arrival else { panic!("{arrival:?}") };
+    let told = error.to_string();
+    assert!(
+        told.contains("made by labtop-static-256") && told.contains("labtop collections rename old OTHER"),
+        "{told}"
+    );
+    assert!(bench.collections.ids("old").is_empty());
+    let arrival = super::send(&bench.lab, delivery("new", "a", &[1.0])).await.unwrap();
+    assert!(matches!(arrival, Arrival::Stored), "{arrival:?}");
 }

@@ -186,7 +186,7 @@ fn a_document_is_shown_whole_found_by_words_and_deleted() {
     lab.ok(&["docs", "add", &lab.write("d.jsonl", rows)]);
     let shown = lab.ok(&["docs", "get", "a"]);
     assert!(
-        shown.starts_with("Document: a\nModel: labtop-static-256 (256 dimensions)\nSHA-256: "),
+        shown.starts_with("Document: a\nModel: labtop-static-256-2 (256 dimensions)\nSHA-256: "),
         "{shown}"
     );
     assert!(shown.ends_with("kind: \"animal\"\n\nA cat\nsleeps\n"), "{shown}");
@@ -479,7 +479,7 @@ async fn a_model_behind_a_server_embeds_documents_and_what_is_compared_with_them
         "--collection",
         "animals",
         "--model",
-        "labtop-static-256",
+        "labtop-static-256-2",
     ]);
     assert!(other.code == 2 && other.stderr.contains("the collection holds vectors of letters"), "{other:?}");
     assert_eq!(lab.json(&["docs", "search", "zoo", "-k", "1", "--model", "letters"])[0]["content"], "zebra");
