@@ -6,6 +6,7 @@ pub mod collection;
 pub mod csv;
 pub mod database;
 pub mod document;
+pub mod embedding_map;
 pub mod experiment;
 pub mod filter;
 pub mod index;

@@ -12,6 +12,7 @@ mod diff;
 pub mod doctor;
 pub mod document;
 pub mod embedders;
+pub mod embedding_map;
 pub mod engines;
 pub mod error;
 pub mod experiment;

@@ -207,7 +207,7 @@ fn reciprocal(rank: usize) -> f64 {
     1.0 / (60.0 + rank as f64)
 }
 
-async fn one_document(lab: &Lab, id: &str, model: Option<&str>) -> Result<Document> {
+pub(super) async fn one_document(lab: &Lab, id: &str, model: Option<&str>) -> Result<Document> {
     let mut found = lab.documents.get(id, model).await?;
     if found.len() > 1 {
         let models: Vec<_> = found.iter().map(|document| document.model_name.as_str()).collect();

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::domain::document::{ModelSize, Selection, Stub, TextHit, TextQuery};
+use crate::domain::embedding_map::{DocumentPoint, Points};
 
 use super::Result;
 
@@ -28,4 +29,8 @@ pub trait DocumentCatalogue: Send + Sync + Debug {
 
     /// What the documents of each model take, by name; indexes count apart.
     async fn sizes(&self) -> Result<Vec<ModelSize>>;
+
+    /// Documents of one model with their vectors and the beginnings of their texts: a sample in its order, those of a list
+    /// in none. None of an unknown model.
+    async fn points(&self, model_name: &str, which: &Points) -> Result<Vec<DocumentPoint>>;
 }

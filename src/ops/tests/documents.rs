@@ -11,6 +11,7 @@ use crate::domain::document::{
     Distance, Document, DocumentHit, DocumentQuery, EmbeddingModel, ModelSize, Selection, Stub, TextHit,
     TextQuery,
 };
+use crate::domain::embedding_map::{DocumentPoint, Points};
 use crate::domain::index::{Nearest, Scan, Why};
 use crate::store::catalogue::DocumentCatalogue;
 use crate::store::documents::{DocumentIndexes, DocumentStore};
@@ -157,5 +158,25 @@ impl DocumentCatalogue for FakeDocuments {
 
     async fn sizes(&self) -> Result<Vec<ModelSize>> {
         Ok(Vec::new())
+    }
+
+    async fn points(&self, model_name: &str, which: &Points) -> Result<Vec<DocumentPoint>> {
+        let kept = self.kept.lock().unwrap();
+        let mut of_model: Vec<&Document> =
+            kept.values().filter(|document| document.model_name == model_name).collect();
+        match which {
+            Points::These(ids) => of_model.retain(|document| ids.contains(&document.document_id)),
+            Points::Sample(limit) => {
+                of_model.sort_by_key(|document| (document.content_hash(), document.document_id.clone()));
+                of_model.truncate(*limit as usize);
+            }
+        }
+        let point = |document: &Document| DocumentPoint {
+            document_id: document.document_id.clone(),
+            excerpt: document.content.chars().take(DocumentPoint::EXCERPT).collect(),
+            metadata: document.metadata.clone(),
+            embedding: document.embedding.clone(),
+        };
+        Ok(of_model.into_iter().map(point).collect())
     }
 }

@@ -12,6 +12,7 @@ use duckdb::{Connection, params, params_from_iter};
 
 use crate::domain::collection::RecordFilter;
 use crate::domain::document::{ModelSize, Selection, Stub, TextHit, TextQuery};
+use crate::domain::embedding_map::{DocumentPoint, Points};
 use crate::domain::metadata_filter::MetadataFilter;
 use crate::store::catalogue::DocumentCatalogue;
 use crate::store::{Backend, ErrorKind, Result, StoreError};
@@ -106,6 +107,36 @@ impl DocumentCatalogue for Documents {
             Ok(sizes)
         };
         self.engine.read("measuring documents", work).await
+    }
+
+    async fn points(&self, model_name: &str, which: &Points) -> Result<Vec<DocumentPoint>> {
+        let (model, which) = (model_name.to_owned(), which.clone());
+        let work = move |connection: &Connection| {
+            let Some((table, _)) = table(connection, &model)? else { return Ok(Vec::new()) };
+            let (rest, values) = match &which {
+                Points::These(ids) => {
+                    (format!("WHERE {ID_AMONG}"), vec![Value::Text(serde_json::json!(ids).to_string())])
+                }
+                Points::Sample(limit) => {
+                    (format!("ORDER BY content_hash, document_id LIMIT {limit}"), Vec::new())
+                }
+            };
+            let sql = format!(
+                "SELECT document_id, left(content, {}), metadata::VARCHAR, to_json(embedding)::VARCHAR FROM {table} {rest}",
+                DocumentPoint::EXCERPT
+            );
+            let mut statement = connection.prepare(&sql)?;
+            let point = |row: &duckdb::Row<'_>| {
+                Ok(DocumentPoint {
+                    document_id: row.get(0)?,
+                    excerpt: row.get(1)?,
+                    metadata: row::object(row, 2)?,
+                    embedding: row::json(row, 3)?,
+                })
+            };
+            statement.query_map(params_from_iter(values), point)?.collect()
+        };
+        self.engine.read("reading vectors", work).await
     }
 }
 

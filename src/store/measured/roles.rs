@@ -12,6 +12,7 @@ use crate::domain::collection::{
 use crate::domain::document::{
     Document, DocumentHit, DocumentQuery, EmbeddingModel, ModelSize, Selection, Stub, TextHit, TextQuery,
 };
+use crate::domain::embedding_map::{DocumentPoint, Points};
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, NewExperiment, Status};
 use crate::domain::index::Nearest;
 use crate::domain::metric::{MetricPoint, Outline};
@@ -126,6 +127,7 @@ measured!(DocumentCatalogue of dyn DocumentStore {
     async fn count(&self, which: &Selection) -> Result<u64>;
     async fn remove_selected(&self, which: &Selection) -> Result<u64>;
     async fn sizes(&self) -> Result<Vec<ModelSize>>;
+    async fn points(&self, model_name: &str, which: &Points) -> Result<Vec<DocumentPoint>>;
 });
 
 measured!(CollectionStore of dyn CollectionStore {

@@ -1,9 +1,11 @@
 //! Documents by words, by selection and in sums, in PostgreSQL: its own full text in English, without an index of it.
 
 use async_trait::async_trait;
+use pgvector::Vector;
 use tokio_postgres::types::Type;
 
 use crate::domain::document::{DocumentQuery, ModelSize, Selection, Stub, TextHit, TextQuery};
+use crate::domain::embedding_map::{DocumentPoint, Points};
 use crate::store::catalogue::DocumentCatalogue;
 use crate::store::{ErrorKind, Result};
 
@@ -120,6 +122,38 @@ impl DocumentCatalogue for Pg {
             sizes.push(ModelSize { model_name, bytes: bytes.unsigned_abs() });
         }
         Ok(sizes)
+    }
+
+    async fn points(&self, model_name: &str, which: &Points) -> Result<Vec<DocumentPoint>> {
+        let doing = "reading vectors";
+        let mut reader = self.reader(Part::Documents, doing).await?;
+        let model = json::text(model_name);
+        let columns = format!(
+            "SELECT document_id, left(content, {}), metadata, embedding FROM ml_schema.document_embeddings WHERE model_name = $1",
+            DocumentPoint::EXCERPT
+        );
+        let rows = match which {
+            Points::These(ids) => {
+                let sql = format!("{columns} AND document_id = ANY ($2)");
+                reader.rows(doing, &sql, &[&model, &json::texts(ids)]).await?
+            }
+            Points::Sample(limit) => {
+                let sql = format!(
+                    "{columns} ORDER BY content_hash COLLATE \"C\", document_id COLLATE \"C\" LIMIT $2"
+                );
+                reader.rows(doing, &sql, &[&model, &i64::try_from(*limit).unwrap_or(i64::MAX)]).await?
+            }
+        };
+        let point = |row| {
+            let embedding: Vector = self.value(doing, row, 3)?;
+            Ok(DocumentPoint {
+                document_id: self.value(doing, row, 0)?,
+                excerpt: self.value(doing, row, 1)?,
+                metadata: json::as_object(self.value(doing, row, 2)?),
+                embedding: embedding.to_vec(),
+            })
+        };
+        rows.iter().map(point).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod band;
 pub mod bars;
 pub mod braille;
+pub mod cloud;
 pub mod curve;
 pub mod palette;
 pub mod plot;

@@ -38,12 +38,16 @@ pub struct SeriesLook {
 const MARKERS: [&str; 8] = ["●", "◆", "■", "▲", "○", "◇", "□", "△"];
 const PATTERNS: [Pattern; 4] = [Pattern::Solid, Pattern::Dashed, Pattern::Dotted, Pattern::DashDot];
 
+/// Whether series can be told by their colours.
+pub fn is_coloured(theme: &Theme) -> bool {
+    theme.series.first().is_some_and(|first| theme.series.iter().any(|color| color != first))
+}
+
 /// The look of the series number `index`: other markers and patterns the second time the colours come around, and from
 /// the first where the theme has one colour or none.
 pub fn look(theme: &Theme, index: usize) -> SeriesLook {
     let first = theme.series.first().copied().unwrap_or(Color::Reset);
-    let coloured = theme.series.iter().any(|color| *color != first);
-    let (color, round) = if coloured {
+    let (color, round) = if is_coloured(theme) {
         (theme.series[index % theme.series.len()], index / theme.series.len())
     } else {
         (first, index)

@@ -1,6 +1,7 @@
 //! What a document store tells and does beside similarity search.
 
 use labtop::domain::document::{Distance, Document, DocumentQuery, Selection, TextQuery, content_hash};
+use labtop::domain::embedding_map::{DocumentPoint, Points};
 use labtop::store::ErrorKind;
 use labtop::store::documents::DocumentStore;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ macro_rules! cases {
             a_selection_is_counted_and_deleted,
             what_is_deleted_is_found_no_more,
             sizes_are_of_each_model,
+            points_are_a_sample_or_those_asked_for,
         );
     };
 }
@@ -172,4 +174,37 @@ async fn sizes_are_of_each_model(backends: &Backends) {
     assert_eq!(names, ["many", "one"]);
     assert!(sizes[0].bytes >= 500 * 64 * 4, "{sizes:?}");
     assert!((1..sizes[0].bytes).contains(&sizes[1].bytes), "{sizes:?}");
+}
+
+async fn points_are_a_sample_or_those_asked_for(backends: &Backends) {
+    let store = backends.documents();
+    assert_eq!(store.points("m", &Points::Sample(5)).await.unwrap(), []);
+    let long = "é".repeat(300);
+    let mut documents: Vec<Document> =
+        (0..20).map(|number| text(&format!("d{number:02}"), &format!("text {number}"), json!({}))).collect();
+    documents.push(text("long", &long, json!({ "year": 2020 })));
+    // The same text twice: the id decides.
+    documents.push(text("d99", "text 0", json!({})));
+    documents.push(document("d00", "other", &[1.0]));
+    store.put(&documents).await.unwrap();
+    let mut expected: Vec<(String, String)> = documents
+        .iter()
+        .filter(|document| document.model_name == "m")
+        .map(|document| (document.content_hash(), document.document_id.clone()))
+        .collect();
+    expected.sort();
+    let ids = |points: Vec<DocumentPoint>| -> Vec<String> {
+        points.into_iter().map(|point| point.document_id).collect()
+    };
+    let expected: Vec<String> = expected.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(ids(store.points("m", &Points::Sample(100)).await.unwrap()), expected);
+    assert_eq!(ids(store.points("m", &Points::Sample(7)).await.unwrap()), expected[..7]);
+    assert_eq!(store.points("m", &Points::Sample(0)).await.unwrap(), []);
+
+    let asked = Points::These(["long", "gone", "d'; --"].map(str::to_owned).to_vec());
+    let point = store.points("m", &asked).await.unwrap().remove(0);
+    assert_eq!((point.document_id.as_str(), point.embedding), ("long", vec![1.0, 0.5]));
+    assert_eq!((point.excerpt.chars().count(), &point.metadata), (200, &object(json!({ "year": 2020 }))));
+    assert_eq!(store.points("m", &Points::These(Vec::new())).await.unwrap(), []);
+    assert_eq!(store.points("none", &Points::Sample(5)).await.unwrap(), []);
 }
