@@ -119,6 +119,11 @@ actions! {
     Narrow "narrow" "Search only documents whose metadata fit, as in year >= 2020 and topic = science"
     Versus "versus" "Ask every engine that holds the same documents, side by side"
     ToggleExact "exact" "Compare every vector, or go along an index where there is one"
+    NextCandidates "ef" "Keep more candidates while going along an index; after the most, as the settings say"
+    ToggleMap "map" "Lay the documents out on a map, or put it away"
+    NextColour "colour" "Colour the map by the next field of the metadata, or not at all"
+    Indexes "indexes" "Show the indexes that searches go along, build and drop them"
+    AddFile "add file" "Add the texts of a file"
     MoreResults "more" "Show more results"
     FewerResults "fewer" "Show fewer results"
     // Search, Collections
@@ -131,7 +136,7 @@ actions! {
     Export "export" "Write the records to a .jsonl or .parquet file"
     Databases "databases" "Look into another database of collections, or make or delete one"
     ShowVector "vector" "Show the vector of the selected record, or hide it"
-    GoRun "its run" "Go to the experiment that the selected record is about"
+    GoRun "its run" "Go to the experiment that the selected document or record is about"
     // Experiments, Collections
     Delete "delete" "Delete what is selected, after asking"
     // Analytics
@@ -163,6 +168,7 @@ impl Action {
                 | Action::Archive
                 | Action::Undo
                 | Action::Add
+                | Action::AddFile
                 | Action::Create
                 | Action::Rename
                 | Action::Edit

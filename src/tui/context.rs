@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
+use crate::domain::collection::RUN;
 use crate::domain::database::Database;
+use crate::domain::document::Metadata;
 use crate::domain::experiment::ExperimentId;
 use crate::worker::protocol::{Cancel, Command, Read, Request, Slot, Ticket, Write};
 
@@ -21,6 +23,9 @@ const LONGEST_COPY: usize = 74_000;
 
 /// What a key that would change something says in read-only mode.
 pub const READ_ONLY: &str = "read-only: nothing is changed (start without --read-only to change things)";
+
+/// Characters of a run's key.
+const KEY: usize = 36;
 
 /// What `update` wants done; carried out by the loop.
 #[derive(Debug, PartialEq)]
@@ -57,6 +62,14 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// The run that a record or a document is about, as its metadata tell.
+    pub fn run_of(id: &str, metadata: &Metadata) -> Option<Goal> {
+        let run = metadata.get(RUN).and_then(serde_json::Value::as_i64)?;
+        // The documents of a run are called after its key; whatever else names a run does so by its number alone.
+        let key = id.split_once('/').map(|(key, _)| key.to_owned());
+        Some(Goal::Run { id: run, key: key.filter(|key| key.len() == KEY) })
+    }
+
     /// The section of the tab that shows it.
     pub fn section(&self) -> &'static str {
         match self {

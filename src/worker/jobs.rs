@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::batch::BatchId;
 use crate::domain::batch_spec::BatchSpec;
 use crate::domain::experiment::{ExperimentId, Status};
+use crate::domain::index::{BuildProgress, NewIndex, Over};
 use crate::ops::batch::BatchReport;
 use crate::ops::collection::edit;
 use crate::ops::collection::export::{self, RecordExport};
@@ -16,7 +17,7 @@ use crate::ops::commands::Consent;
 use crate::ops::document::Target;
 use crate::ops::experiment::RunRequest;
 use crate::ops::ingest::{self, Fields, Ingest, OnError, Source, Split};
-use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment};
+use crate::ops::{News, OpsError, Stop, Watcher, batch, experiment, index};
 
 use super::Shared;
 use super::live::Live;
@@ -35,6 +36,7 @@ pub enum Job {
     Start(RunForm),
     Rerun(ExperimentId),
     Ingest(IngestForm),
+    BuildIndex(NewIndex),
     CopyCollection { from: String, to: String },
     Export(ExportForm),
 }
@@ -49,6 +51,7 @@ impl Job {
             Write::StartRun(form) => Ok(Job::Start(form)),
             Write::Rerun(id) => Ok(Job::Rerun(id)),
             Write::Ingest(form) => Ok(Job::Ingest(form)),
+            Write::BuildIndex(new) => Ok(Job::BuildIndex(new)),
             Write::Collection(CollectionChange::Copy { from, to }) => Ok(Job::CopyCollection { from, to }),
             Write::Collection(CollectionChange::Export(form)) => Ok(Job::Export(form)),
             short => Err(Box::new(short)),
@@ -65,6 +68,7 @@ impl Job {
             Job::Ingest(form) => {
                 format!("adding {}", form.path.file_name().unwrap_or_default().to_string_lossy())
             }
+            Job::BuildIndex(new) => indexing(new),
             Job::CopyCollection { from, to } => format!("copying {from} to {to}"),
             Job::Export(form) => {
                 let name = form.path.file_name().unwrap_or_default().to_string_lossy();
@@ -240,6 +244,7 @@ async fn carry_out(
             let begun = if report.stopped { "Stopped between two lots, stored" } else { "Stored" };
             Ok(format!("{begun} {}", ingest::sum(&report)))
         }
+        Job::BuildIndex(new) => build_index(shared, new, watcher, stop).await,
         Job::CopyCollection { from, to } => match edit::copy(lab, &from, &to, watcher, stop).await {
             Err(OpsError::Cancelled) => Ok(format!("Stopped: there is no {to}")),
             copied => Ok(format!("Copied {} records of {from} to {to}", copied?)),
@@ -254,8 +259,44 @@ async fn carry_out(
     }
 }
 
+/// What an index that is built is called in the status bar.
+fn indexing(new: &NewIndex) -> String {
+    match new.over {
+        Over::Vectors { distance, .. } => format!("indexing {} for {distance}", new.model_name),
+        Over::Metadata => format!("indexing the metadata of {}", new.model_name),
+    }
+}
+
+async fn build_index(
+    shared: &Shared,
+    new: NewIndex,
+    watcher: &JobWatcher<'_>,
+    stop: &Stop,
+) -> Result<String, OpsError> {
+    let what = indexing(&new);
+    let told = |at: BuildProgress| watcher.is_at(format!("{what}: {}", at.phase), at.done, at.total);
+    let built = index::create(&shared.lab, &new, &told, stop).await;
+    watcher.is_at(what.clone(), 0, 0);
+    // Searches go another way now, or a broken one is to be seen.
+    shared.tell(Event::Changed).await;
+    match built {
+        Err(OpsError::Cancelled) => Ok("Stopped: no index was left behind".to_owned()),
+        Ok(Some(built)) => Ok(format!("Built {}", built.name)),
+        Ok(None) => Ok(index::none_needed(&shared.lab)),
+        Err(error) => Err(error),
+    }
+}
+
+/// `~/` is the user's own folder, as in a shell.
+fn from_home(path: PathBuf) -> PathBuf {
+    match (path.strip_prefix("~"), etcetera::home_dir()) {
+        (Ok(rest), Ok(home)) => home.join(rest),
+        _ => path,
+    }
+}
+
 fn ingest_of(form: IngestForm) -> Ingest {
-    let IngestForm { path, place, collection, id, text, metadata, split, skip_bad } = form;
+    let IngestForm { path, place, collection, id, text, metadata, model, split, skip_bad } = form;
     Ingest {
         split: match split {
             IngestSplit::Line => Split::Line,
@@ -269,8 +310,9 @@ fn ingest_of(form: IngestForm) -> Ingest {
             IngestPlace::Both => Target::Both,
         },
         collection,
+        model,
         on_error: if skip_bad { OnError::Skip } else { OnError::Fail },
-        ..Ingest::of(Source::File(path))
+        ..Ingest::of(Source::File(from_home(path)))
     }
 }
 
@@ -313,6 +355,12 @@ impl<'a> JobWatcher<'a> {
 
     fn will_do(&self, total: u64) {
         self.lock().total = total;
+    }
+
+    fn is_at(&self, what: String, done: u64, total: u64) {
+        let mut update = self.lock();
+        (update.what, update.done, update.total) = (what, done, total);
+        self.live.job(update.clone());
     }
 
     fn failed(&self) -> u64 {

@@ -12,9 +12,10 @@ use crate::domain::collection::{
 };
 use crate::domain::database::{Database, KnownDatabase};
 use crate::domain::document::{EmbeddingModel, HybridHit, Metadata, ModelStats};
+use crate::domain::embedding_map::EmbeddingMap;
 use crate::domain::experiment::{Edit, Experiment, ExperimentId, Parameters};
 use crate::domain::filter::{Aggregate, Field};
-use crate::domain::index::{Nearest, Scan};
+use crate::domain::index::{Nearest, NewIndex, Scan};
 use crate::domain::metric::MetricPoint;
 use crate::domain::outbox::OutboxState;
 use crate::domain::performance::ModelSummary;
@@ -25,7 +26,8 @@ use crate::domain::worker::Worker;
 
 pub use collections::{CollectionChange, DatabaseChange, ExportForm, Likeness, RecordQuestion};
 pub use search::{
-    EngineSide, HybridRead, IngestForm, IngestPlace, IngestSplit, SearchQuery, SearchRead, SearchTerms,
+    EngineSide, HybridRead, IngestForm, IngestPlace, IngestSplit, MapRead, SearchQuery, SearchRead,
+    SearchTerms,
 };
 
 /// Which asking an answer belongs to; grows by one with every request.
@@ -58,6 +60,8 @@ pub enum Slot {
     Groups,
     Workers,
     Engines,
+    Map,
+    DocumentStats,
 }
 
 /// Work we ask for.
@@ -95,6 +99,8 @@ pub enum Read {
     Hybrid(HybridRead),
     /// The same question to every engine that holds the same documents.
     Engines(SearchRead),
+    /// Documents laid flat.
+    Map(MapRead),
     /// What there is of each embedding model.
     DocumentStats,
     EmbeddingModels,
@@ -189,6 +195,10 @@ pub enum Write {
     },
     /// A job: the texts of a file into documents, a collection, or both.
     Ingest(IngestForm),
+    /// A job: an index that searches go along.
+    BuildIndex(NewIndex),
+    /// By its name.
+    DropIndex(String),
     CreateCollection(NewCollection),
     RemoveCollection(String),
     AddRecord {
@@ -292,7 +302,12 @@ pub enum Answer {
         took: Duration,
     },
     Engines(Vec<EngineSide>),
-    DocumentStats(Vec<ModelStats>),
+    Map(Box<EmbeddingMap>),
+    DocumentStats {
+        models: Vec<ModelStats>,
+        /// Why there are no indexes, where the store has none and needs none.
+        none_needed: Option<String>,
+    },
     EmbeddingModels(Vec<EmbeddingModel>),
     Collections(Vec<Collection>),
     Records {

@@ -8,9 +8,10 @@ use crate::domain::filter::Filter;
 use crate::domain::metric::Outline;
 use crate::ops::collection::CollectionQuery;
 use crate::ops::document::{Query, Terms};
+use crate::ops::embedding_map;
 use crate::ops::engines::{self, Side};
 use crate::ops::{
-    Lab, OpsError, analytics, batch, collection, database, document, experiment, survey, worker,
+    Lab, OpsError, analytics, batch, collection, database, document, experiment, index, survey, worker,
 };
 use crate::store::StoreError;
 use crate::store::experiments::{ExperimentQuery, Sort};
@@ -18,7 +19,7 @@ use crate::store::survey::GroupQuery;
 
 use super::protocol::{
     Answer, BatchFile, EngineSide, ExperimentRows, ExperimentsRead, Failure, GroupsRead, HybridRead, IdsRead,
-    Likeness, Read, RecordQuestion, SearchQuery, SearchRead, SearchTerms,
+    Likeness, MapRead, Read, RecordQuestion, SearchQuery, SearchRead, SearchTerms,
 };
 
 /// Rows that the SQL console takes at most.
@@ -45,7 +46,11 @@ async fn ask(lab: &Lab, read: Read) -> Result<Answer, OpsError> {
         Read::Search(search) => search_documents(lab, search).await?,
         Read::Hybrid(read) => hybrid(lab, read).await?,
         Read::Engines(search) => side_by_side(lab, search).await?,
-        Read::DocumentStats => Answer::DocumentStats(document::stats(lab).await?),
+        Read::Map(read) => map(lab, read).await?,
+        Read::DocumentStats => Answer::DocumentStats {
+            models: document::stats(lab).await?,
+            none_needed: lab.documents.indexes().is_none().then(|| index::none_needed(lab)),
+        },
         Read::EmbeddingModels => Answer::EmbeddingModels(document::models(lab).await?),
         Read::Collections => Answer::Collections(collection::list(lab).await?),
         Read::Records { collection, page } => {
@@ -154,15 +159,23 @@ async fn search_documents(lab: &Lab, search: SearchRead) -> Result<Answer, OpsEr
 }
 
 fn asked(SearchRead { query, terms: how }: SearchRead) -> (Query, Terms) {
-    let query = match query {
-        SearchQuery::Text(text) => Query::Text(text),
-        SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
-    };
-    (query, terms(how))
+    (by(query), terms(how))
 }
 
-fn terms(SearchTerms { limit: k, distance, exact, model, filter }: SearchTerms) -> Terms {
-    Terms { k, distance, exact, model, filter, ef_search: None }
+fn by(query: SearchQuery) -> Query {
+    match query {
+        SearchQuery::Text(text) => Query::Text(text),
+        SearchQuery::Document { id, model } => Query::Document { id, model: Some(model) },
+    }
+}
+
+fn terms(SearchTerms { limit: k, distance, exact, model, filter, ef_search }: SearchTerms) -> Terms {
+    Terms { k, distance, exact, model, filter, ef_search }
+}
+
+async fn map(lab: &Lab, MapRead { model, query, hits }: MapRead) -> Result<Answer, OpsError> {
+    let wish = embedding_map::Wish { model, query: query.map(by), hits };
+    Ok(Answer::Map(Box::new(embedding_map::map(lab, &wish).await?)))
 }
 
 async fn side_by_side(lab: &Lab, search: SearchRead) -> Result<Answer, OpsError> {

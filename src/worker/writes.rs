@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::experiment::Edit;
 use crate::ops::collection::NewRecord;
+use crate::ops::index::{self, Which};
 use crate::ops::{Lab, OpsError, collection, database, demo, document, experiment, schema};
 
 use super::Shared;
@@ -67,6 +68,10 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
             let count = collection::remove_records(lab, &name, &ids).await?;
             format!("Deleted {count} {} of {name}", plural(count, "record"))
         }
+        Write::DropIndex(name) => {
+            let dropped = index::remove(lab, &Which::Named(name)).await?;
+            format!("Dropped {}", dropped.unwrap_or_default().join(", "))
+        }
         Write::LoadDemo => {
             let report = demo::load(lab, &*shared.live).await?;
             format!(
@@ -84,13 +89,14 @@ async fn carry_out(shared: &Shared, write: Write) -> Result<String, OpsError> {
         | Write::ResumeBatch(_)
         | Write::StartRun(_)
         | Write::Ingest(_)
+        | Write::BuildIndex(_)
         | Write::At(..)
         | Write::Rerun(_) => return Err(OpsError::Invalid(NO_JOBS.to_owned())),
     })
 }
 
 /// Never told: jobs, and where something is to be done, are taken out before.
-const NO_JOBS: &str = "runs and files are jobs and do not wait in line";
+const NO_JOBS: &str = "runs, files and indexes are jobs and do not wait in line";
 
 async fn change_collection(lab: &Lab, change: CollectionChange) -> Result<String, OpsError> {
     Ok(match change {

@@ -166,7 +166,8 @@ async fn a_file_is_added_as_a_job_and_found_by_meaning_and_words() {
     assert_eq!(ranks, [("net", Some(1)), ("cat", None)]);
     send(&worker, 3, Command::Read(Slot::Models, Read::DocumentStats)).await;
     let events = until(&mut worker, |event| matches!(event, Event::Answer { slot: Slot::Models, .. })).await;
-    let Some(Event::Answer { result: Ok(Answer::DocumentStats(sums)), .. }) = events.last() else {
+    let Some(Event::Answer { result: Ok(Answer::DocumentStats { models: sums, .. }), .. }) = events.last()
+    else {
         panic!("{events:?}")
     };
     assert_eq!((sums.len(), sums[0].documents, sums[0].dimension, sums[0].here), (1, 2, 256, true));

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::batch::{Batch, Counts};
 use crate::domain::collection::StoredRecord;
+use crate::domain::document::ModelStats;
 use crate::domain::experiment::{Experiment, ExperimentId, Figures, Status};
 use crate::domain::index::{Nearest, Scan, Why};
 use crate::domain::metric::MetricPoint;
@@ -38,6 +39,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
 /// What the fake worker knows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Data {
+    pub documents: Vec<ModelStats>,
     /// Newest first.
     pub runs: Vec<Experiment>,
     pub files: Vec<BatchFile>,
@@ -144,17 +146,12 @@ impl Data {
             Read::DocumentsOf(id) => Ok(Answer::Documents(vec![configuration(*id)])),
             Read::BatchFiles => Ok(Answer::BatchFiles(self.files.clone())),
             Read::Batches => Ok(Answer::Batches(Vec::new())),
-            Read::Engines(_) => Ok(Answer::Engines(Vec::new())),
-            Read::Search(_) => {
-                let found = Nearest { hits: Vec::new(), scan: Scan::Exact(Why::Always) };
-                Ok(Answer::Search { found, took: std::time::Duration::ZERO })
-            }
-            Read::Hybrid(_) => {
-                let (hits, scan) = (Vec::new(), Scan::Exact(Why::Always));
-                Ok(Answer::Hybrid { hits, scan, took: std::time::Duration::ZERO })
-            }
-            Read::DocumentStats => Ok(Answer::DocumentStats(Vec::new())),
-            Read::EmbeddingModels => Ok(Answer::EmbeddingModels(Vec::new())),
+            Read::Map(_)
+            | Read::Engines(_)
+            | Read::Search(_)
+            | Read::Hybrid(_)
+            | Read::DocumentStats
+            | Read::EmbeddingModels => Ok(self.documents(read)),
             Read::Collections => Ok(Answer::Collections(Vec::new())),
             Read::Records { collection, page } => Ok(Answer::Records {
                 collection: collection.clone(),
@@ -194,6 +191,23 @@ impl Data {
                 table: crate::domain::table::Table::new(&["a"]),
                 took: std::time::Duration::ZERO,
             }),
+        }
+    }
+}
+
+impl Data {
+    /// What there is of documents, of which nothing is ever found.
+    fn documents(&self, read: &Read) -> Answer {
+        let (scan, took) = (Scan::Exact(Why::Always), std::time::Duration::ZERO);
+        match read {
+            Read::Map(_) => Answer::Map(Box::default()),
+            Read::Engines(_) => Answer::Engines(Vec::new()),
+            Read::Hybrid(_) => Answer::Hybrid { hits: Vec::new(), scan, took },
+            Read::DocumentStats => {
+                Answer::DocumentStats { models: self.documents.clone(), none_needed: None }
+            }
+            Read::EmbeddingModels => Answer::EmbeddingModels(Vec::new()),
+            _ => Answer::Search { found: Nearest { hits: Vec::new(), scan }, took },
         }
     }
 }

@@ -17,12 +17,24 @@ pub struct SearchTerms {
     /// The one that new documents are embedded by when none.
     pub model: Option<String>,
     pub filter: MetadataFilter,
+    /// Candidates kept while going along an index; those of the settings when none.
+    pub ef_search: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchRead {
     pub query: SearchQuery,
     pub terms: SearchTerms,
+}
+
+/// Documents on a map, with a question and what it found lit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MapRead {
+    /// The one that new documents are embedded by when none.
+    pub model: Option<String>,
+    pub query: Option<SearchQuery>,
+    /// Ids.
+    pub hits: Vec<String>,
 }
 
 /// What one engine answered.
@@ -64,6 +76,8 @@ pub struct IngestForm {
     pub id: Option<String>,
     pub text: Option<String>,
     pub metadata: Option<Vec<String>>,
+    /// What they are embedded by; the one in the settings when none.
+    pub model: Option<String>,
     /// Of a text file.
     pub split: IngestSplit,
     /// Bad rows are passed over and counted; else the first one ends the job.

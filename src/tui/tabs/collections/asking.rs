@@ -67,12 +67,10 @@ impl Collections {
         let Some(record) = self.records.selected() else {
             return cx.toast(Tone::Plain, "no record is selected");
         };
-        let Some(id) = record.metadata.get(RUN).and_then(serde_json::Value::as_i64) else {
-            return cx.toast(Tone::Plain, format!("this record is about no run: it has no {RUN}"));
-        };
-        // The documents of a run are called after its key; whatever else names a run does so by its number alone.
-        let key = record.id.split_once('/').map(|(key, _)| key.to_owned());
-        cx.go(Goal::Run { id, key: key.filter(|key| key.len() == KEY) });
+        match Goal::run_of(&record.id, &record.metadata) {
+            Some(goal) => cx.go(goal),
+            None => cx.toast(Tone::Plain, format!("this record is about no run: it has no {RUN}")),
+        }
     }
 
     /// Shows what another tab asked for, as soon as the list is here.
@@ -145,6 +143,3 @@ impl Collections {
         }
     }
 }
-
-/// Characters of a run's key.
-const KEY: usize = 36;

@@ -7,6 +7,9 @@ use super::*;
 /// The shortest word that is lit.
 const SHORTEST: usize = 3;
 
+/// Steps of `ef_search`.
+const CANDIDATES: [u32; 6] = [20, 40, 100, 200, 400, 1000];
+
 impl Search {
     pub(super) fn search(&mut self, cx: &mut Context<'_>) {
         self.again = false;
@@ -17,6 +20,7 @@ impl Search {
             exact: self.exact,
             model: self.model.clone(),
             filter: self.filter.clone(),
+            ef_search: self.ef_search,
         };
         if self.versus {
             let read = SearchRead { query: query.clone(), terms: terms.clone() };
@@ -29,10 +33,17 @@ impl Search {
         self.found.load(cx.read(Slot::Search, read));
     }
 
+    /// What follows when another hit is selected.
+    pub(super) fn select_hit(&mut self) {
+        self.forget_spot();
+        self.show_selected();
+    }
+
     pub(super) fn ask(&mut self, query: SearchQuery, cx: &mut Context<'_>) {
         self.query = Some(query);
         self.cursor = Cursor::default();
         self.focus = Focus::Hits;
+        self.forget_spot();
         self.search(cx);
     }
 
@@ -44,6 +55,14 @@ impl Search {
 
     pub(super) fn toggle_exact(&mut self, cx: &mut Context<'_>) {
         self.exact = !self.exact;
+        self.search(cx);
+    }
+
+    pub(super) fn next_candidates(&mut self, cx: &mut Context<'_>) {
+        self.ef_search = match self.ef_search {
+            None => CANDIDATES.first().copied(),
+            Some(now) => CANDIDATES.into_iter().find(|candidates| *candidates > now),
+        };
         self.search(cx);
     }
 
@@ -71,7 +90,10 @@ impl Search {
             }
         };
         self.model = next.map(|name| (*name).to_owned());
-        self.search(cx);
+        match self.query {
+            Some(_) => self.search(cx),
+            None => self.read_map(cx),
+        }
     }
 
     pub(super) fn change_limit(&mut self, more: bool, cx: &mut Context<'_>) {

@@ -6,12 +6,12 @@ use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use crate::domain::collection::RUN;
 use crate::domain::document::{Distance, DocumentHit, EmbeddingModel, HybridHit};
 use crate::domain::index::{Nearest, Scan};
 use crate::domain::metadata_filter::MetadataFilter;
 use crate::tui::action::Action;
-use crate::tui::context::{Context, Look, Tone};
-use crate::tui::popups::form::{Field, Form, Problem};
+use crate::tui::context::{Context, Goal, Look, Tone};
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::prose::Prose;
@@ -19,13 +19,17 @@ use crate::tui::widgets::query_line::{QueryLine, Typed};
 use crate::tui::widgets::table::Table;
 use crate::worker::protocol::{
     Answer, EngineSide, Event, Failure, HybridRead, Read, SearchQuery, SearchRead, SearchTerms, Slot, Ticket,
-    Write,
 };
 
 use super::Tab;
+use indexes::Indexes;
+use map::MapPane;
 
 mod asking;
 mod engines;
+mod forms;
+mod indexes;
+mod map;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -44,6 +48,7 @@ const WHEEL: usize = 3;
 enum Focus {
     #[default]
     Hits,
+    Map,
     Detail,
 }
 
@@ -84,6 +89,8 @@ pub struct Search {
     distance: Distance,
     /// Every vector is compared, whatever indexes there are.
     exact: bool,
+    /// Candidates kept while going along an index; those of the settings when none.
+    ef_search: Option<u32>,
     found: Remote<Found>,
     /// Documents came or went while an answer was on its way: search once more when it is here.
     again: bool,
@@ -92,6 +99,7 @@ pub struct Search {
     focus: Focus,
     /// The selected document, ready to be scrolled.
     detail: Prose,
+    map: MapPane,
 }
 
 impl Default for Search {
@@ -108,12 +116,14 @@ impl Default for Search {
             limit: FIRST_LIMIT,
             distance: Distance::default(),
             exact: false,
+            ef_search: None,
             found: Remote::Idle,
             again: false,
             models: Remote::Idle,
             cursor: Cursor::default(),
             focus: Focus::default(),
             detail: Prose::default(),
+            map: MapPane::default(),
         }
     }
 }
@@ -134,12 +144,34 @@ impl Search {
     }
 
     fn like_selected(&mut self, cx: &mut Context<'_>) {
-        let Some(hit) = self.selected() else {
-            return cx.toast(Tone::Plain, "search first, then select a document to find more like it");
+        let on_map = self.spot().filter(|_| self.focus == Focus::Map).zip(self.map_model());
+        let query = match (on_map, self.selected()) {
+            (Some((spot, model)), _) => {
+                SearchQuery::Document { id: spot.document_id.clone(), model: model.to_owned() }
+            }
+            (None, Some(hit)) => {
+                SearchQuery::Document { id: hit.document_id.clone(), model: hit.model_name.clone() }
+            }
+            (None, None) => {
+                return cx.toast(Tone::Plain, "search first, then select a document to find more like it");
+            }
         };
-        let query = SearchQuery::Document { id: hit.document_id.clone(), model: hit.model_name.clone() };
         self.line.set("");
         self.ask(query, cx);
+    }
+
+    /// Goes to the run that the selected document is about.
+    fn go_to_run(&self, cx: &mut Context<'_>) {
+        let on_map = self.spot().filter(|_| self.focus == Focus::Map);
+        let document = match (on_map, self.selected()) {
+            (Some(spot), _) => Goal::run_of(&spot.document_id, &spot.metadata),
+            (None, Some(hit)) => Goal::run_of(&hit.document_id, &hit.metadata),
+            (None, None) => return cx.toast(Tone::Plain, "no document is selected"),
+        };
+        match document {
+            Some(goal) => cx.go(goal),
+            None => cx.toast(Tone::Plain, format!("this document is about no run: it has no {RUN}")),
+        }
     }
 
     fn copy(&self, what: &str, text: impl Fn(&DocumentHit) -> String, cx: &mut Context<'_>) {
@@ -149,9 +181,9 @@ impl Search {
         }
     }
 
-    fn back(&mut self) {
+    fn back(&mut self, cx: &mut Context<'_>) {
         match self.focus {
-            Focus::Detail => self.focus = Focus::Hits,
+            Focus::Detail | Focus::Map => self.focus = Focus::Hits,
             Focus::Hits if self.versus => self.versus = false,
             Focus::Hits => {
                 self.found.clear();
@@ -159,8 +191,26 @@ impl Search {
                 self.query = None;
                 self.line.set("");
                 self.show_selected();
+                self.read_map(cx);
             }
         }
+    }
+
+    /// The panes that can have the keys, from left to right.
+    fn panes(&self) -> impl DoubleEndedIterator<Item = Focus> + Clone + use<> {
+        let (map, detail) = (self.map.shown, self.selected().is_some());
+        let all = [(Focus::Hits, true), (Focus::Map, map), (Focus::Detail, detail)];
+        all.into_iter().filter(|(_, there)| *there).map(|(pane, _)| pane)
+    }
+
+    fn next_pane(&mut self) {
+        let after = self.panes().skip_while(|pane| *pane != self.focus).nth(1);
+        self.focus = after.unwrap_or_default();
+    }
+
+    fn previous_pane(&mut self) {
+        let before = self.panes().rev().skip_while(|pane| *pane != self.focus).nth(1);
+        self.focus = before.or(self.panes().last()).unwrap_or_default();
     }
 
     fn move_by(&mut self, action: Action, cx: &mut Context<'_>) {
@@ -171,9 +221,10 @@ impl Search {
                 let before = self.cursor.selected;
                 self.cursor.act(action, height, total);
                 if self.cursor.selected != before {
-                    self.show_selected();
+                    self.select_hit();
                 }
             }
+            Focus::Map => self.move_on_map(action),
             Focus::Detail => self.detail.act(action, places.detail.width, places.detail.height),
         }
     }
@@ -204,6 +255,8 @@ impl Search {
             self.show_selected();
             if self.again {
                 self.search(cx);
+            } else {
+                self.read_map(cx);
             }
         }
     }
@@ -226,11 +279,13 @@ impl Search {
         self.narrow.leave();
         if places.detail.contains(position) {
             self.focus = Focus::Detail;
+        } else if places.map.contains(position) {
+            self.click_map(places.map, position);
         } else if let Some(line) = Table::line_at(places.hits, position) {
             self.focus = Focus::Hits;
             let (height, total) = (Table::height(places.hits), self.hits().len());
             if self.cursor.click(line, height, total) {
-                self.show_selected();
+                self.select_hit();
             }
         }
     }
@@ -244,24 +299,10 @@ impl Search {
             let before = self.cursor.selected;
             self.cursor.scroll(down, WHEEL, height, total);
             if self.cursor.selected != before {
-                self.show_selected();
+                self.select_hit();
             }
         }
     }
-}
-
-/// Asks for a document to keep.
-fn add_form() -> Form {
-    let fields = vec![
-        Field::new("id").hint("a name of its own; an existing one is replaced"),
-        Field::new("text").hint("what is embedded and found again"),
-    ];
-    Form::new("Add a document", fields, "add", |texts| match texts {
-        ["", ..] => Err(Problem::new(0, "a document needs an id")),
-        [_, ""] => Err(Problem::new(1, "a document needs a text")),
-        [id, text] => Ok(vec![Write::AddDocument { id: (*id).to_owned(), text: (*text).to_owned() }]),
-        _ => Err(Problem::new(0, "id and text are needed")),
-    })
 }
 
 impl Tab for Search {
@@ -277,8 +318,10 @@ impl Tab for Search {
         self.read_models(cx);
         if self.found.is_loading() {
             self.again = true;
-        } else {
+        } else if self.query.is_some() {
             self.search(cx);
+        } else {
+            self.read_map(cx);
         }
     }
 
@@ -296,15 +339,23 @@ impl Tab for Search {
             Action::Versus => self.toggle_versus(cx),
             Action::MoreResults => self.change_limit(true, cx),
             Action::FewerResults => self.change_limit(false, cx),
-            Action::Add => cx.open(Box::new(add_form())),
+            Action::Add => cx.open(Box::new(forms::add())),
+            Action::AddFile => cx.open(Box::new(forms::add_file(self.model.as_deref()))),
+            Action::GoRun => self.go_to_run(cx),
+            Action::NextCandidates => self.next_candidates(cx),
+            Action::ToggleMap => self.toggle_map(cx),
+            Action::NextColour => self.next_colour(cx),
+            Action::Indexes => {
+                let popup = Indexes::open(cx);
+                cx.open(Box::new(popup));
+            }
             Action::Copy => self.copy("the text", |hit| hit.content.clone(), cx),
             Action::CopyLine => self.copy("the line", view::as_line, cx),
-            Action::Back => self.back(),
-            Action::NextPane | Action::PreviousPane | Action::Left | Action::Right => {
-                let to_detail = self.focus == Focus::Hits && action != Action::Left;
-                let there = to_detail && self.selected().is_some();
-                self.focus = if there { Focus::Detail } else { Focus::Hits };
-            }
+            Action::Back => self.back(cx),
+            Action::Left | Action::Right if self.focus == Focus::Map => self.move_on_map(action),
+            Action::NextPane | Action::Right => self.next_pane(),
+            Action::PreviousPane => self.previous_pane(),
+            Action::Left => self.focus = Focus::Hits,
             _ => self.move_by(action, cx),
         }
     }
@@ -319,7 +370,7 @@ impl Tab for Search {
         }
         if let Typed::Submit(text) = self.line.key(key) {
             if text.trim().is_empty() {
-                return self.back();
+                return self.back(cx);
             }
             self.ask(SearchQuery::Text(text.trim().to_owned()), cx);
         }
@@ -330,7 +381,7 @@ impl Tab for Search {
         let hits = view::places(self, cx.area).hits;
         let total = self.hits().len();
         if Table::drag(hits, mouse, &mut self.cursor, total) {
-            return self.show_selected();
+            return self.select_hit();
         }
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => self.click(position, cx),
@@ -345,6 +396,7 @@ impl Tab for Search {
             Event::Answer { ticket, slot: Slot::Search, result } => self.fill_hits(*ticket, result, cx),
             Event::Answer { ticket, slot: Slot::Models, result } => self.fill_models(*ticket, result),
             Event::Answer { ticket, slot: Slot::Engines, result } => self.fill_engines(*ticket, result),
+            Event::Answer { ticket, slot: Slot::Map, result } => self.fill_map(*ticket, result),
             _ => {}
         }
     }
@@ -361,6 +413,11 @@ impl Tab for Search {
                 Action::ToggleExact,
                 Action::MoreResults,
                 Action::NextModel,
+                Action::ToggleMap,
+                Action::NextColour,
+                Action::Indexes,
+                Action::NextCandidates,
+                Action::GoRun,
                 Action::Open,
                 Action::Copy,
             ]
@@ -371,13 +428,19 @@ impl Tab for Search {
                 Action::Narrow,
                 Action::NextModel,
                 Action::Add,
+                Action::AddFile,
+                Action::ToggleMap,
+                Action::Indexes,
                 Action::MoreResults,
             ]
         }
     }
 
     fn is_busy(&self) -> bool {
-        self.found.is_loading() || self.models.is_loading() || self.engines.is_loading()
+        self.found.is_loading()
+            || self.models.is_loading()
+            || self.engines.is_loading()
+            || self.map.is_loading()
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {

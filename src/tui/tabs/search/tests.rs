@@ -6,12 +6,17 @@ use ratatui::style::Modifier;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::domain::document::ModelStats;
+use crate::domain::embedding_map::{EmbeddingMap, Spot};
 use crate::domain::index::Why;
+use crate::domain::index::{Index, IndexKind, IndexState, NewIndex, Over};
 use crate::tui::context::Effect;
 use crate::tui::tabs::testing::{Desk, body, down, tumble};
 use crate::tui::testing::Stage;
 use crate::tui::testing::data::Data;
-use crate::worker::protocol::Command;
+use crate::worker::protocol::{
+    Cancel, Command, IngestForm, IngestPlace, JobState, JobUpdate, MapRead, Write,
+};
 
 fn hit(id: &str, distance: f64, content: &str) -> DocumentHit {
     let Value::Object(metadata) = json!({"rating": 5, "category": "audio"}) else { unreachable!() };
@@ -139,6 +144,7 @@ fn a_text_is_searched_with_the_published_limit() {
             exact: false,
             model: None,
             filter: MetadataFilter::default(),
+            ef_search: None,
         },
     };
     assert_eq!(desk.reads(), [Read::Search(read)]);
@@ -383,7 +389,14 @@ fn the_keys_of_the_whole_screen_lead_here() {
         *read,
         SearchRead {
             query: like,
-            terms: SearchTerms { limit: 10, distance: Distance::L2, exact: false, model: None, filter },
+            terms: SearchTerms {
+                limit: 10,
+                distance: Distance::L2,
+                exact: false,
+                model: None,
+                filter,
+                ef_search: None
+            },
         }
     );
     stage.press("areview_004<tab>So good<enter>");
@@ -407,4 +420,198 @@ proptest! {
     fn nothing_that_happens_is_a_panic(steps in prop::collection::vec((0u8..6, 0u16..400, 0u16..400), 0..60)) {
         tumble(Search::default(), &steps, by_chance);
     }
+}
+
+fn spot(id: &str, topic: &str, at: (f64, f64)) -> Spot {
+    let Value::Object(metadata) = json!({"topic": topic, "line": id}) else { unreachable!() };
+    Spot { document_id: id.to_owned(), excerpt: format!("what {id} says"), metadata, at }
+}
+
+/// Two groups, the hits in one of them.
+fn drawn_map() -> EmbeddingMap {
+    let ring = |step: u32| {
+        let (group, far) = if step.is_multiple_of(2) { ("audio", -4.0) } else { ("video", 4.0) };
+        let angle = f64::from(step);
+        spot(&format!("d{step}"), group, (far + angle.cos(), angle.sin() * f64::from(step % 5)))
+    };
+    EmbeddingMap {
+        model_name: "labtop-static-384".to_owned(),
+        documents: 1204,
+        spots: (0..60).map(ring).collect(),
+        hits: vec![
+            spot("review_001", "audio", (-4.5, 0.5)),
+            spot("review_002", "audio", (-3.5, 1.0)),
+            spot("review_003", "video", (3.0, -2.0)),
+        ],
+        query: Some((-4.0, 0.0)),
+        shares: [0.21, 0.13],
+    }
+}
+
+fn mapped(width: u16, height: u16) -> Desk<Search> {
+    let mut desk = answered(width, height, reviews());
+    desk.act(Action::ToggleMap);
+    desk.answer(Slot::Map, Ok(Answer::Map(Box::new(drawn_map()))));
+    desk.requests();
+    desk
+}
+
+#[test]
+fn the_map_shows_where_hits_and_question_lie() {
+    let mut desk = answered(160, 42, reviews());
+    desk.act(Action::ToggleMap);
+    let read = MapRead {
+        model: Some("labtop-static-384".to_owned()),
+        query: Some(SearchQuery::Text("great quality".to_owned())),
+        hits: ["review_001", "review_002", "review_003"].map(str::to_owned).to_vec(),
+    };
+    assert_eq!(desk.reads(), [Read::Map(read)]);
+    insta::assert_snapshot!("map_large", mapped(160, 42).screen());
+    insta::assert_snapshot!("map_small", mapped(80, 21).screen());
+    let mut desk = mapped(80, 21);
+    desk.act(Action::ToggleMap);
+    assert!(!desk.screen().contains("variance"));
+}
+
+#[test]
+fn arrows_and_clicks_go_from_spot_to_spot() {
+    let mut desk = mapped(160, 42);
+    desk.act(Action::NextPane).act(Action::Right);
+    assert!(desk.screen().contains("◉⠠d30"), "{}", desk.screen());
+    assert_eq!(desk.tab.selected().unwrap().document_id, "review_001");
+    for _ in 0..20 {
+        desk.act(Action::Right);
+    }
+    let far = desk.tab.spot().unwrap().document_id.clone();
+    assert!(desk.tab.selected().unwrap().document_id != far, "{far}");
+    desk.act(Action::LikeThis);
+    let query = SearchQuery::Document { id: far, model: "labtop-static-384".to_owned() };
+    assert!(matches!(&desk.reads()[..], [Read::Search(read)] if read.query == query));
+
+    let mut desk = mapped(160, 42);
+    let map = view::places(&desk.tab, Rect::new(0, 0, 160, 42)).map;
+    let screen = desk.screen();
+    let line = screen.lines().nth(usize::from(map.y + 7)).unwrap();
+    let column = line.chars().position(|symbol| symbol == '●').unwrap() as u16;
+    desk.click(column, map.y + 7);
+    assert_eq!(desk.tab.focus, Focus::Map);
+    // The list follows to a hit.
+    assert_eq!(desk.tab.selected().unwrap().document_id, "review_002");
+    desk.click(map.x + 7, map.y);
+    assert!(desk.tab.spot().unwrap().document_id.starts_with('d'));
+    assert_eq!(desk.tab.selected().unwrap().document_id, "review_002");
+}
+
+#[test]
+fn the_colour_is_that_of_a_field_that_makes_groups() {
+    let mut desk = mapped(160, 42);
+    assert!(desk.screen().contains("topic: ● audio 32"), "{}", desk.screen());
+    desk.act(Action::NextColour);
+    assert!(!desk.screen().contains("topic:"));
+    desk.act(Action::NextColour);
+    assert!(desk.screen().contains("topic:"));
+}
+
+#[test]
+fn more_candidates_are_one_key_away() {
+    let mut desk = answered(120, 24, reviews());
+    desk.act(Action::NextCandidates);
+    let candidates = |desk: &mut Desk<Search>| match &desk.reads()[..] {
+        [Read::Search(read)] => read.terms.ef_search,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(candidates(&mut desk), Some(20));
+    assert!(desk.screen().contains("ef 20"));
+    for wanted in [Some(40), Some(100), Some(200), Some(400), Some(1000), None] {
+        desk.act(Action::NextCandidates);
+        assert_eq!(candidates(&mut desk), wanted);
+    }
+}
+
+#[test]
+fn a_hit_leads_to_its_run() {
+    let mut about = hit("0193fd55-93a4-7bd5-a1b3-5e6f0a4f8f6e/summary", 0.1, "it diverged");
+    about.metadata.insert("experiment_id".to_owned(), 7.into());
+    let mut desk = answered(80, 21, vec![about, hit("other", 0.2, "no run")]);
+    desk.act(Action::GoRun);
+    let key = Some("0193fd55-93a4-7bd5-a1b3-5e6f0a4f8f6e".to_owned());
+    assert_eq!(desk.goals, [crate::tui::context::Goal::Run { id: 7, key }]);
+    desk.act(Action::Down).act(Action::GoRun);
+    assert!(desk.goals.len() == 1 && desk.toasts.last().unwrap().text.contains("about no run"));
+}
+
+fn stats(indexes: Vec<Index>) -> ModelStats {
+    ModelStats {
+        model_name: "labtop-static-384".to_owned(),
+        dimension: 384,
+        documents: 1204,
+        bytes: 2_400_000,
+        here: true,
+        indexes,
+    }
+}
+
+fn hnsw(state: IndexState) -> Index {
+    Index {
+        name: "labtop_static_hnsw_cosine".to_owned(),
+        model_name: "labtop-static-384".to_owned(),
+        kind: IndexKind::Hnsw,
+        distance: Some(Distance::Cosine),
+        half: false,
+        m: Some(16),
+        ef_construction: Some(64),
+        state,
+        bytes: 9_000_000,
+        scans: 42,
+    }
+}
+
+#[test]
+fn indexes_are_shown_built_and_dropped() {
+    let data = Data { documents: vec![stats(vec![hnsw(IndexState::Ready)])], ..Data::default() };
+    let mut stage = Stage::new(120, 30, data);
+    stage.press("2I");
+    insta::assert_snapshot!("indexes", body(&stage.screen()));
+    stage.press("b<tab>x<enter>");
+    assert!(stage.screen().contains("unknown metric 'cosinex'"), "{}", stage.screen());
+    stage.press("<backspace><enter>");
+    let over = Over::Vectors { distance: Distance::Cosine, m: 16, ef_construction: 64 };
+    let new = NewIndex { model_name: "labtop-static-384".to_owned(), over };
+    assert!(stage.commands().contains(&&Command::Write(Write::BuildIndex(new))));
+
+    let what = "indexing labtop-static-384 for cosine: loading tuples".to_owned();
+    let job =
+        JobUpdate { ticket: Ticket(900), what, state: JobState::Running, done: 301, total: 1204, failed: 0 };
+    stage.hear(Event::Job(job.clone()));
+    assert!(stage.screen().contains("▓▓▓▓▓▓░░░░░░░░░░░░░░░░░░  25 %"), "{}", stage.screen());
+    stage.press("x");
+    assert!(stage.commands().contains(&&Command::Cancel(Cancel::Job(Ticket(900)))));
+    stage.hear(Event::Job(JobUpdate { state: JobState::Cancelled, ..job }));
+    assert!(stage.screen().contains("nothing is left behind"));
+    stage.press("d<enter>");
+    let drop = Command::Write(Write::DropIndex("labtop_static_hnsw_cosine".to_owned()));
+    assert!(stage.commands().contains(&&drop));
+}
+
+#[test]
+fn a_file_is_added_with_what_the_form_says() {
+    let mut stage = Stage::new(80, 24, Data::default());
+    stage.press("2A<enter>");
+    assert!(stage.screen().contains("which file?"), "{}", stage.screen());
+    stage.press("notes.txt<tab>x<enter>");
+    assert!(stage.screen().contains("none of documents, collection, both"), "{}", stage.screen());
+    stage.press("<backspace><tab>notes<enter>");
+    assert!(stage.screen().contains("say collection or both here"), "{}", stage.screen());
+    for _ in "documents".chars() {
+        stage.press("<backspace>");
+    }
+    stage.press("both<tab><tab><tab><tab>year, topic<enter>");
+    let form = IngestForm {
+        path: "notes.txt".into(),
+        place: IngestPlace::Both,
+        collection: Some("notes".to_owned()),
+        metadata: Some(vec!["year".to_owned(), "topic".to_owned()]),
+        ..IngestForm::default()
+    };
+    assert!(stage.commands().contains(&&Command::Write(Write::Ingest(form))));
 }

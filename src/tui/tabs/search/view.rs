@@ -16,7 +16,7 @@ use crate::tui::widgets::table::{self, Cell, Column, Row, Table};
 use crate::tui::widgets::{notice, sheet};
 use crate::worker::protocol::SearchQuery;
 
-use super::{Focus, Found, Search};
+use super::{Focus, Found, Search, map};
 use crate::tui::tabs::Tab;
 
 /// Where everything is; `hits` and `detail` are the insides of their panes, below what is said of a failure.
@@ -26,6 +26,8 @@ pub(super) struct Places {
     pub line: Rect,
     hits_pane: Rect,
     pub hits: Rect,
+    map_pane: Rect,
+    pub map: Rect,
     detail_pane: Rect,
     pub detail: Rect,
 }
@@ -42,22 +44,37 @@ const WIDE: u16 = 110;
 /// Lines from which they stand over each other; below, the one with the keys is alone.
 const HIGH: u16 = 18;
 
+/// Lines from which map and detail stand over each other; below, the map stands alone until the detail has the keys.
+const BOTH: u16 = 24;
+
 pub(super) fn places(tab: &Search, area: Rect) -> Places {
     let [line_pane, rest] = Layout::vertical([Constraint::Length(3), Constraint::Min(0)]).areas(area);
-    let [hits_pane, detail_pane] = if area.width >= WIDE {
+    let [hits_pane, beside] = if area.width >= WIDE {
         Layout::horizontal([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(rest)
     } else if area.height >= HIGH {
         Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(rest)
-    } else if tab.focus == Focus::Detail {
-        [Rect::default(), rest]
-    } else {
+    } else if tab.focus == Focus::Hits {
         [rest, Rect::default()]
+    } else {
+        [Rect::default(), rest]
+    };
+    let [map_pane, detail_pane] = match tab.map.shown {
+        false => [Rect::default(), beside],
+        // Without a document to show, the map has all the room.
+        true if tab.selected().is_none() => [beside, Rect::default()],
+        true if beside.height >= BOTH => {
+            Layout::vertical([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(beside)
+        }
+        true if tab.focus == Focus::Detail => [Rect::default(), beside],
+        true => [beside, Rect::default()],
     };
     Places {
         line_pane,
         line: Pane::inside(line_pane),
         hits_pane,
         hits: notice::below_failure(Pane::inside(hits_pane), tab.found.failure()),
+        map_pane,
+        map: map::inside(tab, map_pane),
         detail_pane,
         detail: Pane::inside(detail_pane),
     }
@@ -75,6 +92,9 @@ pub(super) fn draw(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<
     draw_line(tab, frame, places.line_pane, look);
     let buffer = frame.buffer_mut();
     draw_hits(tab, places.hits_pane, buffer, look);
+    if !places.map_pane.is_empty() {
+        map::draw(tab, places.map_pane, buffer, look);
+    }
     if !places.detail_pane.is_empty() {
         draw_detail(tab, places.detail_pane, buffer, look);
     }
@@ -87,6 +107,7 @@ fn draw_line(tab: &Search, frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) {
         .note(format!("k {}", tab.limit), dim)
         .note(tab.distance.as_str(), dim)
         .note(if tab.exact { "exact" } else { "" }, dim)
+        .note(tab.ef_search.map(|candidates| format!("ef {candidates}")).unwrap_or_default(), dim)
         .note(if tab.words { "meaning and words" } else { "" }, dim)
         .note(tab.model.as_deref().unwrap_or_default(), dim)
         .note(tab.filter.to_string(), look.theme.warn);
@@ -221,7 +242,8 @@ fn draw_models(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
     let documents = models.iter().fold(0u64, |sum, model| sum.saturating_add(model.documents));
     if documents == 0 {
         let first = if tab.models.is_loading() { "reading…" } else { "No documents yet." };
-        let lines = [first, "{add} adds one; `{load_demo}` loads the sample data."];
+        let lines =
+            [first, "{add} adds one, {add_file} those of a file; `{load_demo}` loads the sample data."];
         return notice::draw_empty(area, buffer, look, &lines);
     }
     let [note, list] = Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
