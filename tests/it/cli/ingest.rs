@@ -430,9 +430,10 @@ async fn servers_keep_what_is_added_and_know_it_again() {
         assert_eq!((count(&told), &told["unchanged"]), (1201, &json!(0)), "{told}");
         let again = lab.json(&add);
         assert_eq!((count(&again), &again["unchanged"]), (0, &json!(1201)), "{again}");
-        let hits = lab.json(&[&["docs", "search", "kitten", "-k", "1"][..], search].concat());
+        // One among many like it: Chroma's index may lose the one that lies far from a thousand others.
+        let hits = lab.json(&[&["docs", "search", "word 737", "-k", "1"][..], search].concat());
         let id = hits[0].get("document_id").or(hits[0].get("id")).unwrap();
-        assert_eq!(id, "cat");
+        assert_eq!(id, "d737");
     }
 }
 
