@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Position, Rect};
+use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::domain::document::{Distance, ModelStats};
 use crate::domain::index::{Index, IndexState, NewIndex, Over};
@@ -193,8 +194,11 @@ impl Indexes {
         if let Some(build) = &self.build {
             put(first, buffer, &one_line(&progress(build), 300), look.theme.running);
         } else if let Some(none_needed) = self.known.data().and_then(|known| known.none_needed.as_deref()) {
-            put(first, buffer, none_needed, look.theme.dim);
-            return;
+            let both = first.union(second);
+            return Paragraph::new(none_needed)
+                .style(look.theme.dim)
+                .wrap(Wrap { trim: true })
+                .render(both, buffer);
         }
         let lines = self.lines();
         if let Some((_, Some(index))) = lines.get(self.cursor.selected) {

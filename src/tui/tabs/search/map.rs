@@ -16,6 +16,9 @@ use crate::tui::widgets::pane::{Pane, put};
 use crate::tui::widgets::{notice, sheet};
 use crate::worker::protocol::MapRead;
 
+/// No marker of a group, so that a hit is told without colours too.
+const HIT: &str = "★";
+
 /// Values of a field that have a colour each: the most frequent ones.
 const COLOURED: usize = 6;
 
@@ -300,7 +303,7 @@ fn cloud<'a>(tab: &'a Search, map: &'a EmbeddingMap, look: &Look<'_>) -> Cloud<'
     let hit = |spot: &'a Spot| {
         let coloured =
             series(spot).map_or(Style::new(), |series| Style::new().fg(palette::look(theme, series).color));
-        Beacon { at: spot.at, marker: "●", style: lit.patch(coloured), name: "" }
+        Beacon { at: spot.at, marker: HIT, style: lit.patch(coloured), name: "" }
     };
     let mut beacons: Vec<Beacon<'a>> = map.hits.iter().map(hit).collect();
     if let Some(at) = map.query {
@@ -328,7 +331,7 @@ fn draw_legend(tab: &Search, area: Rect, buffer: &mut Buffer, look: &Look<'_>) {
         write("question  ", theme.dim);
     }
     if tab.map.chart.data().is_some_and(|map| !map.hits.is_empty()) {
-        write("● ", theme.text.add_modifier(Modifier::BOLD));
+        write(&format!("{HIT} "), theme.text.add_modifier(Modifier::BOLD));
         write("hits  ", theme.dim);
     }
     let Some(field) = tab.map.field() else { return };

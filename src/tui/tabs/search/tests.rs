@@ -492,7 +492,7 @@ fn arrows_and_clicks_go_from_spot_to_spot() {
     let map = view::places(&desk.tab, Rect::new(0, 0, 160, 42)).map;
     let screen = desk.screen();
     let line = screen.lines().nth(usize::from(map.y + 7)).unwrap();
-    let column = line.chars().position(|symbol| symbol == '●').unwrap() as u16;
+    let column = line.chars().position(|symbol| symbol == '★').unwrap() as u16;
     desk.click(column, map.y + 7);
     assert_eq!(desk.tab.focus, Focus::Map);
     // The list follows to a hit.
@@ -588,7 +588,7 @@ fn indexes_are_shown_built_and_dropped() {
     assert!(stage.commands().contains(&&Command::Cancel(Cancel::Job(Ticket(900)))));
     stage.hear(Event::Job(JobUpdate { state: JobState::Cancelled, ..job }));
     assert!(stage.screen().contains("nothing is left behind"));
-    stage.press("d<enter>");
+    stage.press("dy");
     let drop = Command::Write(Write::DropIndex("labtop_static_hnsw_cosine".to_owned()));
     assert!(stage.commands().contains(&&drop));
 }
