@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, MouseEvent};
 use ratatui::Frame;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 
 use crate::domain::text::{fit, one_line};
 use crate::tui::context::{Context, Look, Tone};
@@ -16,7 +16,7 @@ use crate::tui::widgets::prose::Prose;
 use crate::tui::widgets::table::{Cell, Column, Row, Table};
 use crate::worker::protocol::{Answer, BatchFile, Event, Read, Slot, Write};
 
-use super::{Framing, Popup, Stay, draw_framed, step, wheel};
+use super::{Framing, Popup, Stay, draw_framed, point, step};
 
 const SIZE: (u16, usize) = (78, 20);
 
@@ -134,18 +134,8 @@ impl Popup for Batches {
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> Stay {
         let (list, _) = Batches::parts(cx.screen);
-        let (height, total) = (Table::height(list), self.list().len());
-        if let Some(lines) = wheel(mouse) {
-            self.cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
-        }
-        if Table::drag(list, mouse, &mut self.cursor, total) {
-            return Stay::Open;
-        }
-        if mouse.kind == MouseEventKind::Down(MouseButton::Left)
-            && let Some(line) = Table::line_at(list, Position::new(mouse.column, mouse.row))
-        {
-            self.cursor.click(line, height, total);
-        }
+        let total = self.list().len();
+        point(&mut self.cursor, mouse, list, total);
         Stay::Open
     }
 

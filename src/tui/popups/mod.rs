@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Margin, Position, Rect};
 use ratatui::text::{Line, Span};
@@ -16,6 +16,7 @@ use super::context::{Context, Look};
 use super::keys;
 use super::theme::Theme;
 use super::widgets::cursor::Cursor;
+use super::widgets::table::Table;
 
 pub mod batches;
 pub mod confirm;
@@ -187,6 +188,22 @@ pub fn step(cursor: &mut Cursor, key: KeyEvent, height: usize, total: usize) -> 
     }
     cursor.keep_visible(height, total);
     true
+}
+
+/// The wheel, the scroll bar and a click in a list that has no more to it than its cursor.
+pub fn point(cursor: &mut Cursor, mouse: MouseEvent, list: Rect, total: usize) {
+    let height = Table::height(list);
+    if let Some(lines) = wheel(mouse) {
+        cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
+    }
+    if Table::drag(list, mouse, cursor, total) {
+        return;
+    }
+    if mouse.kind == MouseEventKind::Down(MouseButton::Left)
+        && let Some(line) = Table::line_at(list, Position::new(mouse.column, mouse.row))
+    {
+        cursor.click(line, height, total);
+    }
 }
 
 /// Lines that the wheel turns by, downwards positive; none for other mouse events.

@@ -1,15 +1,15 @@
 //! The database switch: the databases of a tenant, as far as the server tells of them, and a line for those it does not.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use ratatui::Frame;
-use ratatui::layout::{Margin, Position, Rect};
+use ratatui::layout::{Margin, Rect};
 
 use crate::domain::collection::check_name_of;
 use crate::domain::database::{Database, KnownDatabase};
 use crate::domain::text::one_line;
 use crate::tui::context::{Context, Goal, Look, Tone};
 use crate::tui::popups::confirm::Confirm;
-use crate::tui::popups::{Framing, Popup, Stay, draw_framed, wheel};
+use crate::tui::popups::{Framing, Popup, Stay, draw_framed, point};
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::input::TextLine;
@@ -280,19 +280,8 @@ impl Popup for Databases {
     }
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> Stay {
-        let list = Databases::parts(cx.screen).1;
-        let (height, total) = (Table::height(list), self.shown().len());
-        if let Some(lines) = wheel(mouse) {
-            self.cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
-        }
-        if Table::drag(list, mouse, &mut self.cursor, total) {
-            return Stay::Open;
-        }
-        if mouse.kind == MouseEventKind::Down(MouseButton::Left)
-            && let Some(line) = Table::line_at(list, Position::new(mouse.column, mouse.row))
-        {
-            self.cursor.click(line, height, total);
-        }
+        let total = self.shown().len();
+        point(&mut self.cursor, mouse, Databases::parts(cx.screen).1, total);
         Stay::Open
     }
 

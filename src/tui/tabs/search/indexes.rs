@@ -1,8 +1,8 @@
 //! The indexes that searches go along, model by model: what there is, how a build goes on, build and drop.
 
-use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, MouseEvent};
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Margin, Position, Rect};
+use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::domain::document::{Distance, ModelStats};
@@ -11,7 +11,7 @@ use crate::domain::text::one_line;
 use crate::tui::context::{Context, Look, READ_ONLY, Tone};
 use crate::tui::popups::confirm::Confirm;
 use crate::tui::popups::form::{Field, Form, Problem};
-use crate::tui::popups::{Framing, Popup, Stay, draw_framed, step, wheel};
+use crate::tui::popups::{Framing, Popup, Stay, draw_framed, point, step};
 use crate::tui::remote::Remote;
 use crate::tui::widgets::cursor::Cursor;
 use crate::tui::widgets::notice::{draw_empty, draw_failure};
@@ -283,15 +283,8 @@ impl Popup for Indexes {
 
     fn mouse(&mut self, mouse: MouseEvent, cx: &mut Context<'_>) -> Stay {
         let [list, _] = Indexes::parts(cx.screen);
-        let (height, total) = (Table::height(list), self.lines().len());
-        if let Some(lines) = wheel(mouse) {
-            self.cursor.scroll(lines > 0, lines.unsigned_abs(), height, total);
-        } else if !Table::drag(list, mouse, &mut self.cursor, total)
-            && mouse.kind == MouseEventKind::Down(MouseButton::Left)
-            && let Some(line) = Table::line_at(list, Position::new(mouse.column, mouse.row))
-        {
-            self.cursor.click(line, height, total);
-        }
+        let total = self.lines().len();
+        point(&mut self.cursor, mouse, list, total);
         Stay::Open
     }
 
