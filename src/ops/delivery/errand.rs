@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{DESCRIPTION, put_records};
+use super::{DESCRIPTION, put_records, reason};
 use crate::domain::collection::Record;
 use crate::domain::experiment::ExperimentId;
 use crate::store::collections::CollectionStore;
@@ -131,7 +131,7 @@ impl Errand {
     async fn failed(&self, delivery: &Delivery, error: StoreError) -> Result<(), End> {
         let refused = matches!(error.kind, ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::NotFound);
         let for_good = refused || delivery.tries + 1 >= TRIES;
-        self.outbox.failed(delivery.id, &error.message, for_good).await.map_err(End::Lost)?;
+        self.outbox.failed(delivery.id, &reason(&error), for_good).await.map_err(End::Lost)?;
         if !for_good {
             return Err(End::Stuck);
         }

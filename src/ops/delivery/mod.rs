@@ -2,7 +2,8 @@
 //!
 //! Documents of a run go into the outbox with the run's end, in one transaction, and from there to the collection store in
 //! upserts as large as what has gathered meanwhile: a slow or absent collection store holds up no run. Collections that
-//! live in the DuckDB file are written to directly; the outbox takes what a file that is held by others does not.
+//! live in the DuckDB file are written to directly; the outbox takes what a file that is held by others, or a collection that
+//! refuses it, does not.
 
 mod courier;
 mod errand;
@@ -234,18 +235,23 @@ pub(super) fn goes_by_outbox(lab: &Lab) -> bool {
     lab.settings.roles.collections == CollectionBackend::Chroma
 }
 
-/// Brings records to a collection of our own file, or into the outbox while that cannot be written to. Behind others that
-/// wait already they wait as well, so that an older delivery never overwrites a newer one.
+/// Why something could not be delivered, and what can be done about it, in one line.
+fn reason(error: &StoreError) -> String {
+    match &error.remedy {
+        Some(remedy) => format!("{}. {remedy}", error.message),
+        None => error.message.clone(),
+    }
+}
+
+/// Brings records to a collection of our own file, or into the outbox while that cannot be written to or does not take
+/// them. Behind others that wait already they wait as well, so that an older delivery never overwrites a newer one.
 pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, StoreError> {
     // Where the outbox itself cannot be asked, the direct way may still be open.
     let why = if matches!(lab.courier.is_empty(&*lab.outbox).await, Ok(true) | Err(_)) {
         let Err(error) = lab.records.put(delivery.clone()).await else {
             return Ok(Arrival::Stored);
         };
-        if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Conflict) {
-            return Ok(Arrival::Refused(error));
-        }
-        error.message
+        reason(&error)
     } else {
         "others wait before them".to_owned()
     };
