@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use duckdb::arrow::array::{Array, Int64Array};
+use duckdb::arrow::array::Int64Array;
 use duckdb::types::Value;
 use duckdb::{Connection, Row, params_from_iter};
 
@@ -22,6 +22,7 @@ use crate::store::order_sql::{Order, Reads};
 use crate::store::{ErrorKind, Result};
 
 use super::budget::{Appetite, Budget};
+use super::chunks::{chunks, column};
 use super::engine::Stamp;
 use super::error::from_duckdb;
 use super::experiments::list_of;
@@ -376,11 +377,10 @@ fn read_ids(
 ) -> duckdb::Result<Vec<ExperimentId>> {
     let mut statement = connection.prepare(sql)?;
     let mut ids = Vec::new();
-    for batch in statement.stream_arrow(params_from_iter(values))? {
-        let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
-        let column = column.ok_or_else(|| row::unreadable(0, "an id is no 64-bit integer".to_owned()))?;
-        ids.extend_from_slice(column.values());
-    }
+    chunks(&mut statement, values, |chunk| {
+        ids.extend_from_slice(column::<Int64Array>(chunk, 0)?.values());
+        Ok(())
+    })?;
     Ok(ids)
 }
 

@@ -2,6 +2,7 @@
 
 mod budget;
 pub mod changes;
+mod chunks;
 pub mod collections;
 pub mod documents;
 pub mod engine;

@@ -1,9 +1,10 @@
 //! Reading vectors out of the file, and asking which rows fit a filter.
 
+use duckdb::Connection;
 use duckdb::arrow::array::{Array, FixedSizeListArray, Float32Array, Int64Array, StringArray, StructArray};
 use duckdb::types::Value;
-use duckdb::{Connection, Statement, params_from_iter};
 
+use super::super::chunks::{chunks, column, unexpected};
 use super::matrix::{KeyOf, Keys, Matrix};
 
 /// Where the vectors of a matrix are.
@@ -88,22 +89,6 @@ pub fn lookup(
     Ok(matrix.rows_of((0..keys.count()).map(|row| keys.get(row))))
 }
 
-/// Runs a statement and hands over its rows a chunk at a time, as they are read.
-fn chunks(
-    statement: &mut Statement<'_>,
-    values: Vec<Value>,
-    mut take: impl FnMut(&StructArray) -> duckdb::Result<()>,
-) -> duckdb::Result<()> {
-    // Its own iterator would panic where a read is interrupted.
-    let _ = statement.stream_arrow(params_from_iter(values))?;
-    while let Some(chunk) = statement.step()? {
-        if !chunk.is_empty() {
-            take(&chunk)?;
-        }
-    }
-    Ok(())
-}
-
 /// Adds the first column to the keys.
 fn keys_into(keys: &mut Keys, chunk: &StructArray) -> duckdb::Result<()> {
     match keys {
@@ -118,15 +103,4 @@ fn keys_into(keys: &mut Keys, chunk: &StructArray) -> duckdb::Result<()> {
         }
     }
     Ok(())
-}
-
-fn column<T: 'static>(chunk: &StructArray, place: usize) -> duckdb::Result<&T> {
-    chunk.columns().get(place).and_then(|column| column.as_any().downcast_ref()).ok_or_else(unexpected)
-}
-
-fn unexpected() -> duckdb::Error {
-    duckdb::Error::DuckDBFailure(
-        duckdb::ffi::Error::new(1),
-        Some("the vectors are not stored as they should be".to_owned()),
-    )
 }
