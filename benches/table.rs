@@ -82,6 +82,8 @@ async fn seed(file: &Path, runs: u64) -> Result<(), Failure> {
 struct Times {
     frames: Vec<Duration>,
     data: Vec<Duration>,
+    /// The longest wait for data and the order it was for.
+    slowest: Option<(Duration, String)>,
 }
 
 fn dashboard(file: &Path, runs: u64, idle: Duration) -> Result<(), Failure> {
@@ -119,10 +121,15 @@ fn dashboard(file: &Path, runs: u64, idle: Duration) -> Result<(), Failure> {
         for turn in 0..times {
             press(&mut terminal, keys[turn % keys.len()], &mut taken);
         }
+        let slowest = taken
+            .slowest
+            .take()
+            .map(|(time, what)| format!("  longest {:.0} ms: {what}", time.as_secs_f64() * 1e3));
         println!(
-            "{what:<32}{}{}",
+            "{what:<32}{}{}{}",
             row(&mut taken.frames, &[50, 95, 99]),
-            row(&mut taken.data, &[50, 95, 100])
+            row(&mut taken.data, &[50, 95, 100]),
+            slowest.unwrap_or_default()
         );
     }
     println!("\n{runs} runs: resident {}", resident(terminal.pid())?);
@@ -170,7 +177,18 @@ fn press(terminal: &mut Terminal, keys: &str, times: &mut Times) {
             false => data = None,
         }
     }
-    times.data.push(data.unwrap_or(PATIENCE));
+    let data = data.unwrap_or(PATIENCE);
+    times.data.push(data);
+    if times.slowest.as_ref().is_none_or(|(longest, _)| data > *longest) {
+        times.slowest = sorted_by(&terminal.text()).map(|column| (data, column));
+    }
+}
+
+/// The column that the table is sorted by, as its head names it, with its arrow.
+fn sorted_by(screen: &str) -> Option<String> {
+    let words: Vec<&str> = screen.split_whitespace().collect();
+    let place = words.iter().position(|word| *word == "▼" || *word == "▲")?;
+    Some(words[place.saturating_sub(1)..=place].join(" "))
 }
 
 fn press_until(terminal: &mut Terminal, key: &str, holds: impl Fn(&str) -> bool) {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::config;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
@@ -31,6 +32,8 @@ pub struct Engine {
     writer: OnceLock<Lane>,
     /// Reads whole tables, for which nobody waits.
     loader: OnceLock<Lane>,
+    /// Work on what nobody has asked for yet.
+    ahead: Mutex<Option<AbortHandle>>,
 }
 
 impl Engine {
@@ -50,6 +53,7 @@ impl Engine {
             reader: OnceLock::new(),
             writer: OnceLock::new(),
             loader: OnceLock::new(),
+            ahead: Mutex::default(),
         })
     }
 
@@ -211,10 +215,17 @@ impl Engine {
         })
     }
 
+    /// Has work on what nobody has asked for yet given up when the file is let go; the latest of it.
+    pub(super) fn give_up_when_closing(&self, ahead: AbortHandle) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    }
+
     /// Finishes what is under way and closes the file, so that everything is in it and its log is empty. What comes
     /// later opens it again.
     pub async fn let_go(&self) {
         self.matrices.stop_loading();
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ahead.into_iter().for_each(|ahead| ahead.abort());
         for lane in [&self.writer, &self.reader, &self.loader].into_iter().filter_map(OnceLock::get) {
             lane.let_go().await;
         }

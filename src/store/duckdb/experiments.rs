@@ -17,7 +17,7 @@ use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 use super::engine::Engine;
 use super::entries;
 use super::error::from_duckdb;
-use super::list::Orders;
+use super::orders::Orders;
 use super::row::{self, micros, optional_micros};
 use super::{outline, performance};
 
@@ -25,7 +25,7 @@ use super::{outline, performance};
 #[derive(Debug)]
 pub struct Experiments {
     pub(super) engine: Arc<Engine>,
-    orders: Arc<Orders>,
+    pub(super) orders: Arc<Orders>,
 }
 
 impl Experiments {
@@ -62,12 +62,7 @@ impl ExperimentStore for Experiments {
     }
 
     async fn list(&self, query: &ExperimentQuery) -> Result<ExperimentPage> {
-        let (query, orders, engine) = (query.clone(), self.orders.clone(), self.engine.clone());
-        self.engine
-            .read_checked("listing experiments", move |connection, path| {
-                orders.list(connection, path, engine.stamp(), engine.budget(), &query)
-            })
-            .await
+        self.orders.list(&self.engine, query).await
     }
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Option<Experiment>>>> {

@@ -1,13 +1,8 @@
-//! Windows of experiments on DuckDB: the ids in their order, made once and kept while the file is unchanged, and the rows
-//! of those in the window.
-//!
-//! DuckDB has no index to walk along: any window costs one look at a column of every row, and an order by a JSON value
-//! five times that. The ids of a million runs take 8 MB, and with them every further window costs its own rows only.
+//! Windows of experiments as DuckDB reads them: the ids of all in their order, or of those at an end of it, and the rows of
+//! those in the window.
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::arrow::array::Int64Array;
 use duckdb::types::Value;
@@ -16,115 +11,37 @@ use duckdb::{Connection, Row, params_from_iter};
 use crate::domain::experiment::{Experiment, ExperimentId};
 use crate::domain::filter::Field;
 use crate::domain::window::{Key, SortValue, Window};
+use crate::store::Result;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
 use crate::store::filter_sql::{self, Compiled, Dialect, SqlValue};
 use crate::store::order_sql::{Order, Reads};
-use crate::store::{ErrorKind, Result};
 
-use super::budget::{Appetite, Budget};
+use super::budget::Appetite;
 use super::chunks::{chunks, column};
-use super::engine::Stamp;
-use super::error::from_duckdb;
 use super::experiments::list_of;
 use super::row::{self, micros};
 
-const DOING: &str = "listing experiments";
+/// A statement and its values.
+pub type Statement = (String, Vec<SqlValue>);
 
 /// Texts that are ordered by themselves first. More of them are no shorter way.
 const FEW_TEXTS: i64 = 10_000;
 
-/// The order that was asked for last.
-#[derive(Debug, Default)]
-pub struct Orders {
-    kept: Mutex<Option<Kept>>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    stamp: Stamp,
-    /// The statement and its values.
-    sql: (String, Vec<SqlValue>),
-    ids: Arc<[ExperimentId]>,
-}
-
-impl Orders {
-    /// A window of the list as it is at `stamp`.
-    pub fn list(
-        &self,
-        connection: &Connection,
-        path: &Path,
-        stamp: Stamp,
-        budget: &Budget,
-        query: &ExperimentQuery,
-    ) -> Result<ExperimentPage> {
-        let listing = Listing::new(query)?;
-        let look = || {
-            // One look at everything: rows that are written between two statements would be missing in one of them.
-            let failed = |error| from_duckdb(error, DOING, path);
-            connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-            let page = self.page(connection, stamp, &listing, query);
-            connection.execute_batch("ROLLBACK").map_err(failed)?;
-            page.map_err(failed)
-        };
-        budget.read(connection, listing.appetite(query), look, |error| error.kind != ErrorKind::Cancelled)
-    }
-
-    fn page(
-        &self,
-        connection: &Connection,
-        stamp: Stamp,
-        listing: &Listing,
-        query: &ExperimentQuery,
-    ) -> duckdb::Result<ExperimentPage> {
-        // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
-        let backwards = query.window == Window::Last;
-        let at_an_end = backwards || query.window == Window::First;
-        if at_an_end && query.filter.is_none() && self.kept(stamp, &listing.ids_sql()).is_none() {
-            return listing.end(connection, query.limit, backwards);
-        }
-        let ids = self.ids(connection, stamp, listing)?;
-        let range = listing.range(connection, &ids, query)?;
-        listing.page(connection, &ids[range.clone()], range.start, ids.len())
-    }
-
-    fn kept(&self, stamp: Stamp, sql: &(String, Vec<SqlValue>)) -> Option<Arc<[ExperimentId]>> {
-        // Held for moments; a panic elsewhere leaves whole values behind.
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == *sql)?;
-        Some(kept.ids.clone())
-    }
-
-    fn ids(
-        &self,
-        connection: &Connection,
-        stamp: Stamp,
-        listing: &Listing,
-    ) -> duckdb::Result<Arc<[ExperimentId]>> {
-        let sql = listing.ids_sql();
-        if let Some(ids) = self.kept(stamp, &sql) {
-            return Ok(ids);
-        }
-        let ids: Arc<[ExperimentId]> = listing.all_ids(connection)?.into();
-        let kept = Kept { stamp, sql, ids: ids.clone() };
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(ids)
-    }
-}
-
 /// A filter and an order as SQL.
-struct Listing {
+pub struct Listing {
     condition: Compiled,
+    is_filtered: bool,
     order: Order,
     /// The same order, for statements without the filter.
     alone: Order,
 }
 
 impl Listing {
-    fn new(query: &ExperimentQuery) -> Result<Self> {
+    pub fn new(query: &ExperimentQuery) -> Result<Self> {
         let condition = filter_sql::compile(Dialect::DuckDb, query)?;
         let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
         let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
-        Ok(Listing { condition, order, alone })
+        Ok(Listing { condition, is_filtered: query.filter.is_some(), order, alone })
     }
 
     /// The rows under the filter with the columns of their keys.
@@ -138,23 +55,39 @@ impl Listing {
     }
 
     /// Values that have to be looked for in JSON or among the points of curves are many to hold at once.
-    fn appetite(&self, query: &ExperimentQuery) -> Appetite {
+    pub fn appetite(&self, query: &ExperimentQuery) -> Appetite {
         match (&query.sort.field, self.order.reads) {
             (Field::Curve(..), _) | (_, Reads::Json) => Appetite::Plenty,
             _ => Appetite::Little,
         }
     }
 
-    fn ids_sql(&self) -> (String, Vec<SqlValue>) {
+    /// The statement that has all ids in their order, and what is bound in it.
+    pub fn ids_sql(&self) -> Statement {
         let sql = format!("SELECT k.id FROM ({}) k ORDER BY {}", self.keyed(), self.order.list(false));
         (sql, [self.condition.params.as_slice(), &self.order.params].concat())
     }
 
-    fn all_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
+    /// All ids in their order.
+    pub fn all_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
+        if self.order.reads == Reads::Id && !self.is_filtered {
+            return self.sorted_ids(connection);
+        }
         if self.order.reads == Reads::Text && self.texts(connection)? <= FEW_TEXTS {
             return self.read_ids(connection, &self.ranked_sql());
         }
         self.read_ids(connection, &self.ids_sql().0)
+    }
+
+    /// Ids that are ordered by nothing else lie in their order nearly: to sort them here takes no time and no memory. With
+    /// a filter it would: rows that DuckDB hands over as it reads them it reads on one core.
+    fn sorted_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
+        let mut ids = self.read_ids(connection, &format!("SELECT k.id FROM ({}) k", self.keyed()))?;
+        ids.sort_unstable();
+        if self.order.descending {
+            ids.reverse();
+        }
+        Ok(ids)
     }
 
     /// How many different texts there are, or one more than a few.
@@ -187,7 +120,12 @@ impl Listing {
     }
 
     /// The first rows of all, or the last ones.
-    fn end(&self, connection: &Connection, limit: u64, backwards: bool) -> duckdb::Result<ExperimentPage> {
+    pub fn end(
+        &self,
+        connection: &Connection,
+        limit: u64,
+        backwards: bool,
+    ) -> duckdb::Result<ExperimentPage> {
         let counting =
             format!("SELECT count(*) FROM ml_schema.experiments e WHERE {}", self.condition.condition);
         let values = self.condition.params.iter().map(duck_value);
@@ -268,7 +206,8 @@ impl Listing {
         read_ids(connection, &sql, values)
     }
 
-    fn range(
+    /// Where in the order a window is.
+    pub fn range(
         &self,
         connection: &Connection,
         ids: &[ExperimentId],
@@ -334,7 +273,8 @@ impl Listing {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    fn page(
+    /// The rows of some ids, in their order.
+    pub fn page(
         &self,
         connection: &Connection,
         wanted: &[ExperimentId],

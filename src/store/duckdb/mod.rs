@@ -14,6 +14,7 @@ mod lane;
 mod lease;
 mod list;
 mod nearest;
+mod orders;
 pub mod outbox;
 mod outline;
 pub mod performance;

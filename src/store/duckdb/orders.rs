@@ -1,0 +1,296 @@
+//! The order of experiments that was asked for last: the ids of all, made once and kept while the file is unchanged.
+//!
+//! DuckDB has no index to walk along: any window costs one look at a column of every row, and an order by a JSON value
+//! five times that. The ids of a million runs take 8 MB, and with them every further window costs its own rows only. They
+//! are read behind the back of the first window, which needs one end of the order alone and has it in a fraction of the
+//! time.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use duckdb::Connection;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::domain::experiment::ExperimentId;
+use crate::domain::window::Window;
+use crate::store::experiments::{ExperimentPage, ExperimentQuery};
+use crate::store::{ErrorKind, Result};
+
+use super::budget::Budget;
+use super::engine::{Engine, Stamp};
+use super::error::from_duckdb;
+use super::list::{Listing, Statement};
+
+const DOING: &str = "listing experiments";
+
+/// A program that ends sooner after a first window has not begun to read the rest.
+const CALM: Duration = Duration::from_millis(20);
+
+/// Longest that a window waits for the order that is being read before it reads it itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Orders {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    kept: Option<Kept>,
+    coming: Option<Coming>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stamp: Stamp,
+    sql: Statement,
+    ids: Arc<Vec<ExperimentId>>,
+}
+
+/// An order that is being read.
+#[derive(Debug)]
+struct Coming {
+    sql: Statement,
+    reading: AbortHandle,
+    /// Held until it is there, or given up.
+    under_way: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Orders {
+    /// A window of the list.
+    pub async fn list(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        query: &ExperimentQuery,
+    ) -> Result<ExperimentPage> {
+        let sql = Listing::new(query)?.ids_sql();
+        if let Some(under_way) = self.coming(&sql) {
+            // Two reads at a time would take twice the memory. Who has waited for long reads for himself.
+            let _ = timeout(PATIENCE, under_way.lock()).await;
+        }
+        let (orders, wanted, file) = (self.clone(), query.clone(), engine.clone());
+        let page = engine
+            .read_checked(DOING, move |connection, path| {
+                orders.window(connection, path, file.stamp(), file.budget(), &wanted)
+            })
+            .await?;
+        if (page.rows.len() as u64) < page.total {
+            self.prepare(engine, sql, query);
+        }
+        Ok(page)
+    }
+
+    /// What is held while an order is being read. That of another list is given up.
+    fn coming(&self, sql: &Statement) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        let mut known = self.known();
+        let other = known.coming.take_if(|coming| coming.sql != *sql);
+        let other = other.inspect(|other| other.reading.abort());
+        other.as_ref().or(known.coming.as_ref()).map(|coming| coming.under_way.clone())
+    }
+
+    /// Has the ids read, unless they are known or on their way.
+    fn prepare(self: &Arc<Self>, engine: &Arc<Engine>, sql: Statement, query: &ExperimentQuery) {
+        let mut known = self.known();
+        let stamp = engine.stamp();
+        let is_kept = known.kept.as_ref().is_some_and(|kept| kept.stamp == stamp && kept.sql == sql);
+        let is_coming = known.coming.as_ref().is_some_and(|coming| !coming.reading.is_finished());
+        if is_kept || is_coming {
+            return;
+        }
+        let under_way = Arc::new(tokio::sync::Mutex::new(()));
+        let Ok(held) = under_way.clone().try_lock_owned() else { return };
+        let (orders, engine_of, query) = (self.clone(), engine.clone(), query.clone());
+        let reading = tokio::spawn(async move {
+            tokio::time::sleep(CALM).await;
+            let file = engine_of.clone();
+            let read = engine_of.read_aside("reading an order", move |connection, path| {
+                // Until the thread is done with it, which is later than that nobody wants it any more.
+                let _ = &held;
+                orders.read_all(connection, path, file.stamp(), file.budget(), &query)
+            });
+            if let Err(error) = read.await {
+                tracing::debug!(%error, "an order was not kept");
+            }
+        });
+        engine.give_up_when_closing(reading.abort_handle());
+        known.coming = Some(Coming { sql, reading: reading.abort_handle(), under_way });
+    }
+
+    fn read_all(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        stamp: Stamp,
+        budget: &Budget,
+        query: &ExperimentQuery,
+    ) -> Result<()> {
+        let listing = Listing::new(query)?;
+        let work = || {
+            let ids = self.ids(connection, stamp, &listing);
+            ids.map(|_| ()).map_err(|error| from_duckdb(error, "reading an order", path))
+        };
+        budget.read(connection, listing.appetite(query), work, may_repeat)
+    }
+
+    /// A window of the list as it is at `stamp`.
+    fn window(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        stamp: Stamp,
+        budget: &Budget,
+        query: &ExperimentQuery,
+    ) -> Result<ExperimentPage> {
+        let listing = Listing::new(query)?;
+        let look = || {
+            // One look at everything: rows that are written between two statements would be missing in one of them.
+            let failed = |error| from_duckdb(error, DOING, path);
+            connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+            let page = self.page(connection, stamp, &listing, query);
+            connection.execute_batch("ROLLBACK").map_err(failed)?;
+            page.map_err(failed)
+        };
+        budget.read(connection, listing.appetite(query), look, may_repeat)
+    }
+
+    fn page(
+        &self,
+        connection: &Connection,
+        stamp: Stamp,
+        listing: &Listing,
+        query: &ExperimentQuery,
+    ) -> duckdb::Result<ExperimentPage> {
+        // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
+        let backwards = query.window == Window::Last;
+        let at_an_end = backwards || query.window == Window::First;
+        if at_an_end && query.filter.is_none() && self.kept(stamp, &listing.ids_sql()).is_none() {
+            return listing.end(connection, query.limit, backwards);
+        }
+        let ids = self.ids(connection, stamp, listing)?;
+        let range = listing.range(connection, &ids, query)?;
+        listing.page(connection, &ids[range.clone()], range.start, ids.len())
+    }
+
+    fn kept(&self, stamp: Stamp, sql: &Statement) -> Option<Arc<Vec<ExperimentId>>> {
+        let known = self.known();
+        let kept = known.kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == *sql)?;
+        Some(kept.ids.clone())
+    }
+
+    fn ids(
+        &self,
+        connection: &Connection,
+        stamp: Stamp,
+        listing: &Listing,
+    ) -> duckdb::Result<Arc<Vec<ExperimentId>>> {
+        let sql = listing.ids_sql();
+        if let Some(ids) = self.kept(stamp, &sql) {
+            return Ok(ids);
+        }
+        // Two at a time take more memory than anything else of a list.
+        self.known().kept = None;
+        let ids = Arc::new(listing.all_ids(connection)?);
+        self.known().kept = Some(Kept { stamp, sql, ids: ids.clone() });
+        Ok(ids)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Held for moments; a panic elsewhere leaves whole values behind.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An interrupted read is not done again with more memory.
+fn may_repeat(error: &crate::store::StoreError) -> bool {
+    error.kind != ErrorKind::Cancelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::domain::filter::{Field, Figure};
+    use crate::store::duckdb::experiments::Experiments;
+    use crate::store::experiments::{ExperimentStore, Sort};
+
+    const RUNS: u64 = 20_000;
+
+    async fn store(folder: &tempfile::TempDir) -> Experiments {
+        let settings =
+            config::DuckDb { path: folder.path().join("a.duckdb"), wait_ms: 30_000, idle_ms: 1_000 };
+        let engine = Engine::new(&settings);
+        let sql = format!(
+            "INSERT INTO ml_schema.experiments (name, model_type, dataset, status, runner, accuracy, created_at) \
+             SELECT 'run ' || range % 100, 'm', 'd', 'completed', 'simulate', (range * 7919 % {RUNS}) / {RUNS}, \
+             TIMESTAMP '2025-01-01' FROM range({RUNS})"
+        );
+        engine.write_plain("seeding", move |connection| connection.execute_batch(&sql)).await.unwrap();
+        Experiments::new(engine)
+    }
+
+    fn first(field: Field) -> ExperimentQuery {
+        let sort = Sort { field, descending: true };
+        ExperimentQuery { sort, limit: 10, ..ExperimentQuery::default() }
+    }
+
+    impl Orders {
+        fn knows(&self, engine: &Engine, query: &ExperimentQuery) -> bool {
+            self.kept(engine.stamp(), &Listing::new(query).unwrap().ids_sql()).is_some()
+        }
+
+        async fn settle(&self) {
+            let under_way = self.known().coming.as_ref().map(|coming| coming.under_way.clone());
+            if let Some(under_way) = under_way {
+                let _ = under_way.lock().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_first_window_the_whole_order_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let query = first(Field::Figure(Figure::Accuracy));
+        let page = store.list(&query).await.unwrap();
+        assert_eq!((page.rows.len(), page.total), (10, RUNS));
+        store.orders.settle().await;
+        assert!(store.orders.knows(&store.engine, &query));
+        let next =
+            store.list(&ExperimentQuery { window: page.next().unwrap(), ..query.clone() }).await.unwrap();
+        assert_eq!(next.position, 10);
+        let accuracies: Vec<_> = page.rows.iter().chain(&next.rows).map(|row| row.figures.accuracy).collect();
+        assert!(accuracies.is_sorted_by(|one, other| one >= other), "{accuracies:?}");
+    }
+
+    #[tokio::test]
+    async fn a_window_that_comes_before_the_order_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let query = first(Field::Name);
+        let page = store.list(&query).await.unwrap();
+        let next =
+            store.list(&ExperimentQuery { window: page.next().unwrap(), ..query.clone() }).await.unwrap();
+        assert_eq!(next.position, 10);
+        assert!(store.orders.knows(&store.engine, &query));
+    }
+
+    #[tokio::test]
+    async fn the_order_of_another_list_is_given_up_and_so_is_all_when_the_file_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let (name, accuracy) = (first(Field::Name), first(Field::Figure(Figure::Accuracy)));
+        store.list(&name).await.unwrap();
+        store.list(&accuracy).await.unwrap();
+        store.orders.settle().await;
+        assert!(store.orders.knows(&store.engine, &accuracy));
+        assert!(!store.orders.knows(&store.engine, &name));
+        store.list(&name).await.unwrap();
+        store.engine.let_go().await;
+        store.orders.settle().await;
+        assert!(!store.orders.knows(&store.engine, &name));
+        assert_eq!(store.list(&name).await.unwrap().total, RUNS);
+    }
+}
