@@ -243,6 +243,14 @@ fn reason(error: &StoreError) -> String {
     }
 }
 
+/// Tells of what a collection refused, and that it is not lost.
+pub(super) fn refusal(what: &str, error: &StoreError) -> String {
+    format!(
+        "{what} were refused, and stay in the outbox until `labtop outbox retry` or `labtop outbox rm`. {}",
+        reason(error)
+    )
+}
+
 /// Brings records to a collection of our own file, or into the outbox while that cannot be written to or does not take
 /// them. Behind others that wait already they wait as well, so that an older delivery never overwrites a newer one.
 pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, StoreError> {

@@ -7,8 +7,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 
-use super::Arrival;
 use super::errand::{End, Errand, LEASE, Step};
+use super::{Arrival, refusal};
 use crate::ops::presence::Life;
 use crate::ops::{Lab, News, Watcher};
 use crate::store::StoreError;
@@ -162,10 +162,10 @@ impl Round {
         };
         let text = match (&arrival, experiment) {
             (Arrival::Refused(error), Some(id)) => {
-                Some(format!("The documents of experiment {id} were not stored. {error}"))
+                Some(refusal(&format!("The documents of experiment {id}"), error))
             }
             (Arrival::Refused(error), None) => {
-                Some(format!("{count} records for {collection} were not stored. {error}"))
+                Some(refusal(&format!("{count} records for {collection}"), error))
             }
             _ => None,
         };

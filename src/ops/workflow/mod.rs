@@ -268,7 +268,10 @@ fn tell_arrival(id: ExperimentId, collection: String, count: u64, arrival: Arriv
     match arrival {
         Arrival::Stored => watcher.saw(News::Documents { id, collection, count }),
         Arrival::Postponed(why) => watcher.saw(News::Postponed { id, collection, count, why }),
-        Arrival::Refused(error) => warn_of_documents(id, &error, watcher),
+        Arrival::Refused(error) => {
+            let text = delivery::refusal(&format!("The documents of experiment {id}"), &error);
+            watcher.saw(News::Warning { id: Some(id), text });
+        }
     }
 }
 

@@ -160,8 +160,12 @@ async fn a_collection_of_another_dimension_is_a_warning_and_nothing_waits_for_ev
     bench.collections.upsert(name, &[other]).await.unwrap();
 
     assert_eq!(run_one(&bench, &witness).await.status, Status::Completed);
-    assert!(witness.warnings()[0].starts_with("The documents of experiment 1 were not stored."));
-    assert_eq!(bench.store.waiting().await.unwrap(), 0);
+    assert!(
+        witness.warnings()[0]
+            .starts_with("The documents of experiment 1 were refused, and stay in the outbox")
+    );
+    let state = bench.store.state().await.unwrap();
+    assert_eq!((state.waiting, state.refused), (0, 1));
 }
 
 #[tokio::test]
