@@ -53,6 +53,7 @@ struct Kept {
 /// An order that is being read.
 #[derive(Debug)]
 struct Coming {
+    stamp: Stamp,
     sql: Statement,
     reading: AbortHandle,
     /// Held until it is there, or given up.
@@ -67,7 +68,7 @@ impl Orders {
         query: &ExperimentQuery,
     ) -> Result<ExperimentPage> {
         let sql = Listing::new(query)?.ids_sql();
-        if let Some(under_way) = self.coming(&sql) {
+        if let Some(under_way) = self.coming(engine.stamp(), &sql) {
             // Two reads at a time would take twice the memory. Who has waited for long reads for himself.
             let _ = timeout(PATIENCE, under_way.lock()).await;
         }
@@ -77,16 +78,18 @@ impl Orders {
                 orders.window(connection, path, file.stamp(), file.budget(), &wanted)
             })
             .await?;
-        if (page.rows.len() as u64) < page.total {
+        // Any other window has read it.
+        let at_an_end = matches!(query.window, Window::First | Window::Last);
+        if at_an_end && (page.rows.len() as u64) < page.total {
             self.prepare(engine, sql, query);
         }
         Ok(page)
     }
 
-    /// What is held while an order is being read. That of another list is given up.
-    fn coming(&self, sql: &Statement) -> Option<Arc<tokio::sync::Mutex<()>>> {
+    /// What is held while an order is being read. That of another list, or of what has changed since, is given up.
+    fn coming(&self, stamp: Stamp, sql: &Statement) -> Option<Arc<tokio::sync::Mutex<()>>> {
         let mut known = self.known();
-        let other = known.coming.take_if(|coming| coming.sql != *sql);
+        let other = known.coming.take_if(|coming| coming.stamp != stamp || coming.sql != *sql);
         let other = other.inspect(|other| other.reading.abort());
         other.as_ref().or(known.coming.as_ref()).map(|coming| coming.under_way.clone())
     }
@@ -105,6 +108,10 @@ impl Orders {
         let (orders, engine_of, query) = (self.clone(), engine.clone(), query.clone());
         let reading = tokio::spawn(async move {
             tokio::time::sleep(CALM).await;
+            // What changes all the time is not worth it, and others have the file for what somebody waits for.
+            if engine_of.stamp() != stamp || engine_of.lease().is_wanted() {
+                return;
+            }
             let file = engine_of.clone();
             let read = engine_of.read_aside("reading an order", move |connection, path| {
                 // Until the thread is done with it, which is later than that nobody wants it any more.
@@ -116,7 +123,7 @@ impl Orders {
             }
         });
         engine.give_up_when_closing(reading.abort_handle());
-        known.coming = Some(Coming { sql, reading: reading.abort_handle(), under_way });
+        known.coming = Some(Coming { stamp, sql, reading: reading.abort_handle(), under_way });
     }
 
     fn read_all(
@@ -132,7 +139,8 @@ impl Orders {
             let ids = self.ids(connection, stamp, &listing);
             ids.map(|_| ()).map_err(|error| from_duckdb(error, "reading an order", path))
         };
-        budget.read(connection, listing.appetite(query), work, may_repeat)
+        // Not worth more than little memory: who needs it after all takes it.
+        budget.read(connection, listing.appetite(query), work, |_| false)
     }
 
     /// A window of the list as it is at `stamp`.
