@@ -27,8 +27,8 @@ pub enum Reads {
 pub struct Order {
     pub reads: Reads,
     pub params: Vec<SqlValue>,
-    pub descending: bool,
     dialect: Dialect,
+    descending: bool,
     /// How many values stand before these in the statement.
     before: usize,
     failed: &'static str,

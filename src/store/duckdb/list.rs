@@ -30,7 +30,6 @@ const FEW_TEXTS: i64 = 10_000;
 /// A filter and an order as SQL.
 pub struct Listing {
     condition: Compiled,
-    is_filtered: bool,
     order: Order,
     /// The same order, for statements without the filter.
     alone: Order,
@@ -41,7 +40,7 @@ impl Listing {
         let condition = filter_sql::compile(Dialect::DuckDb, query)?;
         let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
         let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
-        Ok(Listing { condition, is_filtered: query.filter.is_some(), order, alone })
+        Ok(Listing { condition, order, alone })
     }
 
     /// The rows under the filter with the columns of their keys.
@@ -70,24 +69,10 @@ impl Listing {
 
     /// All ids in their order.
     pub fn all_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
-        if self.order.reads == Reads::Id && !self.is_filtered {
-            return self.sorted_ids(connection);
-        }
         if self.order.reads == Reads::Text && self.texts(connection)? <= FEW_TEXTS {
             return self.read_ids(connection, &self.ranked_sql());
         }
         self.read_ids(connection, &self.ids_sql().0)
-    }
-
-    /// Ids that are ordered by nothing else lie in their order nearly: to sort them here takes no time and no memory. With
-    /// a filter it would: rows that DuckDB hands over as it reads them it reads on one core.
-    fn sorted_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
-        let mut ids = self.read_ids(connection, &format!("SELECT k.id FROM ({}) k", self.keyed()))?;
-        ids.sort_unstable();
-        if self.order.descending {
-            ids.reverse();
-        }
-        Ok(ids)
     }
 
     /// How many different texts there are, or one more than a few.
