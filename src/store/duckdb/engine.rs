@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
@@ -33,7 +33,7 @@ pub struct Engine {
     /// Reads whole tables, for which nobody waits.
     loader: OnceLock<Lane>,
     /// Work on what nobody has asked for yet.
-    ahead: Mutex<Option<AbortHandle>>,
+    ahead: Mutex<Vec<AbortHandle>>,
 }
 
 impl Engine {
@@ -215,17 +215,24 @@ impl Engine {
         })
     }
 
-    /// Has work on what nobody has asked for yet given up when the file is let go; the latest of it.
-    pub(super) fn give_up_when_closing(&self, ahead: AbortHandle) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    /// Works on what nobody has asked for yet; given up when the file is let go.
+    pub(super) fn spawn_ahead(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let work = tokio::spawn(work).abort_handle();
+        let mut ahead = self.ahead();
+        ahead.retain(|work| !work.is_finished());
+        ahead.push(work.clone());
+        work
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        // Each change leaves it right at once.
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finishes what is under way and closes the file, so that everything is in it and its log is empty. What comes
     /// later opens it again.
     pub async fn let_go(&self) {
-        self.matrices.stop_loading();
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ahead.into_iter().for_each(|ahead| ahead.abort());
+        self.ahead().drain(..).for_each(|work| work.abort());
         for lane in [&self.writer, &self.reader, &self.loader].into_iter().filter_map(OnceLock::get) {
             lane.let_go().await;
         }

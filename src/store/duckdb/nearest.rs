@@ -163,13 +163,12 @@ impl Drop for StopOnDrop {
 
 fn load_behind<S: Search>(engine: &Arc<Engine>, search: &Arc<S>) {
     let (own, search) = (engine.clone(), search.clone());
-    let loading = tokio::spawn(async move {
+    engine.spawn_ahead(async move {
         if let Err(error) = load(&own, &search).await {
             // Searches go on by DuckDB, and the next one tries again.
             tracing::debug!("loading vectors: {error}");
         }
     });
-    engine.matrices().loads(loading.abort_handle());
 }
 
 /// Has the vectors in memory, if there is room for them.

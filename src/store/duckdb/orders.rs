@@ -106,7 +106,7 @@ impl Orders {
         let under_way = Arc::new(tokio::sync::Mutex::new(()));
         let Ok(held) = under_way.clone().try_lock_owned() else { return };
         let (orders, engine_of, query) = (self.clone(), engine.clone(), query.clone());
-        let reading = tokio::spawn(async move {
+        let reading = engine.spawn_ahead(async move {
             tokio::time::sleep(CALM).await;
             // What changes all the time is not worth it, and others have the file for what somebody waits for.
             if engine_of.stamp() != stamp || engine_of.lease().is_wanted() {
@@ -122,8 +122,7 @@ impl Orders {
                 tracing::debug!(%error, "an order was not kept");
             }
         });
-        engine.give_up_when_closing(reading.abort_handle());
-        known.coming = Some(Coming { stamp, sql, reading: reading.abort_handle(), under_way });
+        known.coming = Some(Coming { stamp, sql, reading, under_way });
     }
 
     fn read_all(

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::task::AbortHandle;
-
 use super::matrix::Matrix;
 
 /// Unless the settings say otherwise.
@@ -55,7 +53,6 @@ struct Inner {
     known: HashMap<Key, Known>,
     /// Counts uses, so that the least recently used goes first.
     uses: u64,
-    loads: Vec<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -76,14 +73,8 @@ impl Known {
 
 impl Default for Matrices {
     fn default() -> Self {
-        let inner = Inner {
-            most: MEMORY,
-            eager: false,
-            written: HashMap::new(),
-            known: HashMap::new(),
-            uses: 0,
-            loads: Vec::new(),
-        };
+        let inner =
+            Inner { most: MEMORY, eager: false, written: HashMap::new(), known: HashMap::new(), uses: 0 };
         Matrices { inner: Mutex::new(inner) }
     }
 }
@@ -171,18 +162,6 @@ impl Matrices {
         }
         inner.known.entry(key).or_default().reserved = bytes;
         Some(Reserved { matrices: self.clone(), key })
-    }
-
-    /// Remembers a load in the background, so that it can be given up.
-    pub fn loads(&self, handle: AbortHandle) {
-        let mut inner = self.lock();
-        inner.loads.retain(|load| !load.is_finished());
-        inner.loads.push(handle);
-    }
-
-    /// Gives up loads in the background: the file is to be closed.
-    pub fn stop_loading(&self) {
-        self.lock().loads.drain(..).for_each(|load| load.abort());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
