@@ -29,6 +29,9 @@ const FEW_TEXTS: i64 = 10_000;
 
 /// A filter and an order as SQL.
 pub struct Listing {
+    pub appetite: Appetite,
+    /// The statement that has all ids in their order.
+    pub ids_sql: Statement,
     condition: Compiled,
     order: Order,
     /// The same order, for statements without the filter.
@@ -40,31 +43,19 @@ impl Listing {
         let condition = filter_sql::compile(Dialect::DuckDb, query)?;
         let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
         let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
-        Ok(Listing { condition, order, alone })
-    }
-
-    /// The rows under the filter with the columns of their keys.
-    fn keyed(&self) -> String {
-        format!(
-            "SELECT e.id, {} FROM {} WHERE {}",
-            self.order.columns(),
-            self.order.tables(None),
-            self.condition.condition
-        )
-    }
-
-    /// Values that have to be looked for in JSON or among the points of curves are many to hold at once.
-    pub fn appetite(&self, query: &ExperimentQuery) -> Appetite {
-        match (&query.sort.field, self.order.reads) {
+        // Values that have to be looked for in JSON or among the points of curves are many to hold at once.
+        let appetite = match (&query.sort.field, order.reads) {
             (Field::Curve(..), _) | (_, Reads::Json) => Appetite::Plenty,
             _ => Appetite::Little,
-        }
+        };
+        let sql =
+            format!("SELECT k.id FROM ({}) k ORDER BY {}", keyed(&condition, &order), order.list(false));
+        let ids_sql = (sql, [condition.params.as_slice(), &order.params].concat());
+        Ok(Listing { appetite, ids_sql, condition, order, alone })
     }
 
-    /// The statement that has all ids in their order, and what is bound in it.
-    pub fn ids_sql(&self) -> Statement {
-        let sql = format!("SELECT k.id FROM ({}) k ORDER BY {}", self.keyed(), self.order.list(false));
-        (sql, [self.condition.params.as_slice(), &self.order.params].concat())
+    fn keyed(&self) -> String {
+        keyed(&self.condition, &self.order)
     }
 
     /// All ids in their order.
@@ -72,7 +63,7 @@ impl Listing {
         if self.order.reads == Reads::Text && self.texts(connection)? <= FEW_TEXTS {
             return self.read_ids(connection, &self.ranked_sql());
         }
-        self.read_ids(connection, &self.ids_sql().0)
+        self.read_ids(connection, &self.ids_sql.0)
     }
 
     /// How many different texts there are, or one more than a few.
@@ -293,6 +284,11 @@ impl Listing {
         })?;
         rows.collect()
     }
+}
+
+/// The rows under the filter with the columns of their keys.
+fn keyed(condition: &Compiled, order: &Order) -> String {
+    format!("SELECT e.id, {} FROM {} WHERE {}", order.columns(), order.tables(None), condition.condition)
 }
 
 fn read_ids(

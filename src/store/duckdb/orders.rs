@@ -12,13 +12,13 @@ use std::time::Duration;
 use duckdb::Connection;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::experiment::ExperimentId;
 use crate::domain::window::Window;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
-use crate::store::{ErrorKind, Result};
+use crate::store::{ErrorKind, Result, StoreError};
 
-use super::budget::Budget;
 use super::engine::{Engine, Stamp};
 use super::error::from_duckdb;
 use super::list::{Listing, Statement};
@@ -56,8 +56,8 @@ struct Coming {
     stamp: Stamp,
     sql: Statement,
     reading: AbortHandle,
-    /// Held until it is there, or given up.
-    under_way: Arc<tokio::sync::Mutex<()>>,
+    /// Cancelled once it is there, or given up.
+    over: CancellationToken,
 }
 
 impl Orders {
@@ -67,100 +67,92 @@ impl Orders {
         engine: &Arc<Engine>,
         query: &ExperimentQuery,
     ) -> Result<ExperimentPage> {
-        let sql = Listing::new(query)?.ids_sql();
-        if let Some(under_way) = self.coming(engine.stamp(), &sql) {
+        let listing = Arc::new(Listing::new(query)?);
+        if let Some(over) = self.coming(engine.stamp(), &listing) {
             // Two reads at a time would take twice the memory. Who has waited for long reads for himself.
-            let _ = timeout(PATIENCE, under_way.lock()).await;
+            let _ = timeout(PATIENCE, over.cancelled()).await;
         }
-        let (orders, wanted, file) = (self.clone(), query.clone(), engine.clone());
+        let (orders, asked, wanted, file) = (self.clone(), listing.clone(), query.clone(), engine.clone());
         let page = engine
             .read_checked(DOING, move |connection, path| {
-                orders.window(connection, path, file.stamp(), file.budget(), &wanted)
+                orders.window(connection, path, &file, &asked, &wanted)
             })
             .await?;
         // Any other window has read it.
-        let at_an_end = matches!(query.window, Window::First | Window::Last);
-        if at_an_end && (page.rows.len() as u64) < page.total {
-            self.prepare(engine, sql, query);
+        if is_at_an_end(query) && (page.rows.len() as u64) < page.total {
+            self.prepare(engine, listing);
         }
         Ok(page)
     }
 
-    /// What is held while an order is being read. That of another list, or of what has changed since, is given up.
-    fn coming(&self, stamp: Stamp, sql: &Statement) -> Option<Arc<tokio::sync::Mutex<()>>> {
+    /// Ends with the reading that is under way. That of another list, or of what has changed since, is given up.
+    fn coming(&self, stamp: Stamp, listing: &Listing) -> Option<CancellationToken> {
         let mut known = self.known();
-        let other = known.coming.take_if(|coming| coming.stamp != stamp || coming.sql != *sql);
+        let other = known.coming.take_if(|coming| coming.stamp != stamp || coming.sql != listing.ids_sql);
         let other = other.inspect(|other| other.reading.abort());
-        other.as_ref().or(known.coming.as_ref()).map(|coming| coming.under_way.clone())
+        other.as_ref().or(known.coming.as_ref()).map(|coming| coming.over.clone())
     }
 
     /// Has the ids read, unless they are known or on their way.
-    fn prepare(self: &Arc<Self>, engine: &Arc<Engine>, sql: Statement, query: &ExperimentQuery) {
-        let mut known = self.known();
+    fn prepare(self: &Arc<Self>, engine: &Arc<Engine>, listing: Arc<Listing>) {
         let stamp = engine.stamp();
-        let is_kept = known.kept.as_ref().is_some_and(|kept| kept.stamp == stamp && kept.sql == sql);
+        let is_kept = self.kept(stamp, &listing).is_some();
+        let mut known = self.known();
         let is_coming = known.coming.as_ref().is_some_and(|coming| !coming.reading.is_finished());
         if is_kept || is_coming {
             return;
         }
-        let under_way = Arc::new(tokio::sync::Mutex::new(()));
-        let Ok(held) = under_way.clone().try_lock_owned() else { return };
-        let (orders, engine_of, query) = (self.clone(), engine.clone(), query.clone());
+        let (sql, over) = (listing.ids_sql.clone(), CancellationToken::new());
+        let (orders, file, ending) = (self.clone(), engine.clone(), over.clone().drop_guard());
         let reading = engine.spawn_ahead(async move {
             tokio::time::sleep(CALM).await;
             // What changes all the time is not worth it, and others have the file for what somebody waits for.
-            if engine_of.stamp() != stamp || engine_of.lease().is_wanted() {
+            if file.stamp() != stamp || file.lease().is_wanted() {
                 return;
             }
-            let file = engine_of.clone();
-            let read = engine_of.read_aside("reading an order", move |connection, path| {
+            let engine = file.clone();
+            let read = engine.read_aside("reading an order", move |connection, path| {
                 // Until the thread is done with it, which is later than that nobody wants it any more.
-                let _ = &held;
-                orders.read_all(connection, path, file.stamp(), file.budget(), &query)
+                let _ = &ending;
+                orders.read_all(connection, path, &file, &listing)
             });
             if let Err(error) = read.await {
                 tracing::debug!(%error, "an order was not kept");
             }
         });
-        known.coming = Some(Coming { stamp, sql, reading, under_way });
+        known.coming = Some(Coming { stamp, sql, reading, over });
     }
 
-    fn read_all(
-        &self,
-        connection: &Connection,
-        path: &Path,
-        stamp: Stamp,
-        budget: &Budget,
-        query: &ExperimentQuery,
-    ) -> Result<()> {
-        let listing = Listing::new(query)?;
+    fn read_all(&self, connection: &Connection, path: &Path, file: &Engine, listing: &Listing) -> Result<()> {
         let work = || {
-            let ids = self.ids(connection, stamp, &listing);
+            let ids = self.ids(connection, file.stamp(), listing);
             ids.map(|_| ()).map_err(|error| from_duckdb(error, "reading an order", path))
         };
         // Not worth more than little memory: who needs it after all takes it.
-        budget.read(connection, listing.appetite(query), work, |_| false)
+        file.budget().read(connection, listing.appetite, work, |_| false)
     }
 
-    /// A window of the list as it is at `stamp`.
+    /// A window of the list as the file has it.
     fn window(
         &self,
         connection: &Connection,
         path: &Path,
-        stamp: Stamp,
-        budget: &Budget,
+        file: &Engine,
+        listing: &Listing,
         query: &ExperimentQuery,
     ) -> Result<ExperimentPage> {
-        let listing = Listing::new(query)?;
+        let stamp = file.stamp();
         let look = || {
             // One look at everything: rows that are written between two statements would be missing in one of them.
             let failed = |error| from_duckdb(error, DOING, path);
             connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-            let page = self.page(connection, stamp, &listing, query);
+            let page = self.page(connection, stamp, listing, query);
             connection.execute_batch("ROLLBACK").map_err(failed)?;
             page.map_err(failed)
         };
-        budget.read(connection, listing.appetite(query), look, may_repeat)
+        // An interrupted read is not done again with more memory.
+        let may_repeat = |error: &StoreError| error.kind != ErrorKind::Cancelled;
+        file.budget().read(connection, listing.appetite, look, may_repeat)
     }
 
     fn page(
@@ -171,19 +163,17 @@ impl Orders {
         query: &ExperimentQuery,
     ) -> duckdb::Result<ExperimentPage> {
         // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
-        let backwards = query.window == Window::Last;
-        let at_an_end = backwards || query.window == Window::First;
-        if at_an_end && query.filter.is_none() && self.kept(stamp, &listing.ids_sql()).is_none() {
-            return listing.end(connection, query.limit, backwards);
+        if is_at_an_end(query) && query.filter.is_none() && self.kept(stamp, listing).is_none() {
+            return listing.end(connection, query.limit, query.window == Window::Last);
         }
         let ids = self.ids(connection, stamp, listing)?;
         let range = listing.range(connection, &ids, query)?;
         listing.page(connection, &ids[range.clone()], range.start, ids.len())
     }
 
-    fn kept(&self, stamp: Stamp, sql: &Statement) -> Option<Arc<Vec<ExperimentId>>> {
+    fn kept(&self, stamp: Stamp, listing: &Listing) -> Option<Arc<Vec<ExperimentId>>> {
         let known = self.known();
-        let kept = known.kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == *sql)?;
+        let kept = known.kept.as_ref().filter(|kept| kept.stamp == stamp && kept.sql == listing.ids_sql)?;
         Some(kept.ids.clone())
     }
 
@@ -193,14 +183,13 @@ impl Orders {
         stamp: Stamp,
         listing: &Listing,
     ) -> duckdb::Result<Arc<Vec<ExperimentId>>> {
-        let sql = listing.ids_sql();
-        if let Some(ids) = self.kept(stamp, &sql) {
+        if let Some(ids) = self.kept(stamp, listing) {
             return Ok(ids);
         }
         // Two at a time take more memory than anything else of a list.
         self.known().kept = None;
         let ids = Arc::new(listing.all_ids(connection)?);
-        self.known().kept = Some(Kept { stamp, sql, ids: ids.clone() });
+        self.known().kept = Some(Kept { stamp, sql: listing.ids_sql.clone(), ids: ids.clone() });
         Ok(ids)
     }
 
@@ -210,9 +199,8 @@ impl Orders {
     }
 }
 
-/// An interrupted read is not done again with more memory.
-fn may_repeat(error: &crate::store::StoreError) -> bool {
-    error.kind != ErrorKind::Cancelled
+fn is_at_an_end(query: &ExperimentQuery) -> bool {
+    matches!(query.window, Window::First | Window::Last)
 }
 
 #[cfg(test)]
@@ -245,13 +233,13 @@ mod tests {
 
     impl Orders {
         fn knows(&self, engine: &Engine, query: &ExperimentQuery) -> bool {
-            self.kept(engine.stamp(), &Listing::new(query).unwrap().ids_sql()).is_some()
+            self.kept(engine.stamp(), &Listing::new(query).unwrap()).is_some()
         }
 
         async fn settle(&self) {
-            let under_way = self.known().coming.as_ref().map(|coming| coming.under_way.clone());
-            if let Some(under_way) = under_way {
-                let _ = under_way.lock().await;
+            let over = self.known().coming.as_ref().map(|coming| coming.over.clone());
+            if let Some(over) = over {
+                over.cancelled().await;
             }
         }
     }
