@@ -252,12 +252,13 @@ pub(super) fn refusal(what: &str, error: &StoreError) -> String {
 }
 
 /// Brings records to a collection of our own file, or into the outbox while that cannot be written to or does not take
-/// them. Behind others that wait already they wait as well, so that an older delivery never overwrites a newer one.
-pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, StoreError> {
+/// them. Behind others that wait already they wait as well, so that an older delivery never overwrites a newer one. Says why
+/// they wait, if they do.
+pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Option<String>, StoreError> {
     // Where the outbox itself cannot be asked, the direct way may still be open.
     let why = if matches!(lab.courier.is_empty(&*lab.outbox).await, Ok(true) | Err(_)) {
         let Err(error) = lab.records.put(delivery.clone()).await else {
-            return Ok(Arrival::Stored);
+            return Ok(None);
         };
         reason(&error)
     } else {
@@ -266,7 +267,7 @@ pub(super) async fn send(lab: &Lab, delivery: NewDelivery) -> Result<Arrival, St
     lab.courier.forget_empty();
     lab.outbox.put(&delivery).await?;
     lab.courier.nudge();
-    Ok(Arrival::Postponed(why))
+    Ok(Some(why))
 }
 
 /// Announces that the documents of a run are about to be put into the outbox, and that somebody will wait for them.

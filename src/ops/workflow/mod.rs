@@ -244,7 +244,10 @@ async fn make_documents(
 async fn put_documents(lab: &Lab, id: ExperimentId, documents: NewDelivery, watcher: &dyn Watcher) {
     let (collection, count) = (documents.collection.clone(), documents.records.len() as u64);
     match delivery::send(lab, documents).await {
-        Ok(arrival) => tell_arrival(id, collection, count, arrival, watcher),
+        Ok(why) => {
+            let arrival = why.map_or(Arrival::Stored, Arrival::Postponed);
+            tell_arrival(id, collection, count, arrival, watcher);
+        }
         Err(error) => warn_of_documents(id, &error, watcher),
     }
 }

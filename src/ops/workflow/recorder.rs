@@ -12,7 +12,7 @@ use crate::domain::collection::collection_name;
 use crate::domain::experiment::{Experiment, Outcome};
 use crate::domain::metric::MetricPoint;
 use crate::domain::text::first_characters;
-use crate::ops::delivery::{self, Arrival};
+use crate::ops::delivery;
 use crate::ops::hands::Held;
 use crate::ops::reaper::BEAT;
 use crate::ops::{Lab, News, Stop, Watcher};
@@ -136,11 +136,8 @@ impl<'a> Recorder<'a> {
             Err(error) => Err(error.to_string()),
         };
         let line = match told {
-            Ok(Arrival::Stored) => format!("{count} embeddings added to {collection}"),
-            Ok(Arrival::Postponed(why)) => format!("{count} embeddings wait for {collection}: {why}"),
-            Ok(Arrival::Refused(error)) => {
-                format!("{count} embeddings were not added to {collection}: {error}")
-            }
+            Ok(None) => format!("{count} embeddings added to {collection}"),
+            Ok(Some(why)) => format!("{count} embeddings wait for {collection}: {why}"),
             Err(error) => format!("{count} embeddings were not added to {collection}: {error}"),
         };
         self.watcher.saw(News::Log { id, line });
