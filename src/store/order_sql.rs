@@ -77,6 +77,10 @@ impl Order {
         Order { reads, params, dialect, descending: sort.descending, before, failed, value, words, curve }
     }
 
+    pub fn is_descending(&self) -> bool {
+        self.descending
+    }
+
     /// The tables of the rows: experiments `e` and what the order needs beside them, of all or of a list of ids.
     pub fn tables(&self, ids: Option<&str>) -> String {
         let experiments = "ml_schema.experiments e";

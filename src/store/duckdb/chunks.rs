@@ -10,11 +10,20 @@ pub fn chunks(
     values: impl IntoIterator<Item = Value>,
     mut take: impl FnMut(&StructArray) -> duckdb::Result<()>,
 ) -> duckdb::Result<()> {
+    chunks_while(statement, values, |chunk| take(chunk).map(|()| true))
+}
+
+/// The same until `take` answers false.
+pub fn chunks_while(
+    statement: &mut Statement<'_>,
+    values: impl IntoIterator<Item = Value>,
+    mut take: impl FnMut(&StructArray) -> duckdb::Result<bool>,
+) -> duckdb::Result<()> {
     // Its own iterator would panic where a read is interrupted.
     let _ = statement.stream_arrow(params_from_iter(values))?;
     while let Some(chunk) = statement.step()? {
-        if !chunk.is_empty() {
-            take(&chunk)?;
+        if !chunk.is_empty() && !take(&chunk)? {
+            break;
         }
     }
     Ok(())

@@ -17,8 +17,9 @@ use crate::store::filter_sql::{self, Compiled, Dialect, SqlValue};
 use crate::store::order_sql::{Order, Reads};
 
 use super::budget::Appetite;
-use super::chunks::{chunks, column};
+use super::chunks::{chunks, chunks_while, column};
 use super::experiments::list_of;
+use super::json_order::Sorter;
 use super::row::{self, micros};
 
 /// A statement and its values.
@@ -43,9 +44,9 @@ impl Listing {
         let condition = filter_sql::compile(Dialect::DuckDb, query)?;
         let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
         let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
-        // Values that have to be looked for in JSON or among the points of curves are many to hold at once.
-        let appetite = match (&query.sort.field, order.reads) {
-            (Field::Curve(..), _) | (_, Reads::Json) => Appetite::Plenty,
+        // The values of all curves are many to hold at once.
+        let appetite = match &query.sort.field {
+            Field::Curve(..) => Appetite::Plenty,
             _ => Appetite::Little,
         };
         let sql =
@@ -63,7 +64,25 @@ impl Listing {
         if self.order.reads == Reads::Text && self.texts(connection)? <= FEW_TEXTS {
             return self.read_ids(connection, &self.ranked_sql());
         }
+        if self.order.reads == Reads::Json
+            && let Some(ids) = self.sorted_ids(connection)?
+        {
+            return Ok(ids);
+        }
         self.read_ids(connection, &self.ids_sql.0)
+    }
+
+    /// The same, sorted here; none where there are too many different texts for that.
+    fn sorted_ids(&self, connection: &Connection) -> duckdb::Result<Option<Vec<ExperimentId>>> {
+        let sql = format!("SELECT k.id, k.failed, k.value, k.words FROM ({}) k", self.keyed());
+        let mut statement = connection.prepare(&sql)?;
+        let mut sorter = Sorter::default();
+        let mut fits = true;
+        chunks_while(&mut statement, self.values(), |chunk| {
+            fits = sorter.take(chunk)?;
+            Ok(fits)
+        })?;
+        Ok(fits.then(|| sorter.ids(self.order.is_descending())))
     }
 
     /// How many different texts there are, or one more than a few.

@@ -10,6 +10,7 @@ mod entries;
 pub mod error;
 pub mod experiments;
 mod inspect;
+mod json_order;
 mod lane;
 mod lease;
 mod list;
