@@ -25,6 +25,11 @@ use terminal::Terminal;
 
 type Failure = Box<dyn Error>;
 
+const WITH_PARAMETERS: &str = r#"
+[ui]
+columns = ["id", "model", "accuracy", "params.learning_rate", "params.optimizer", "metrics.loss", "status"]
+"#;
+
 /// After a key nothing may come for this long before the next one is pressed.
 const QUIET: Duration = Duration::from_millis(150);
 /// Data that has not come by then is told as this.
@@ -44,6 +49,7 @@ fn main() -> Result<(), Failure> {
         println!("seeded {} with {runs} runs in {:.1} s\n", file.display(), begun.elapsed().as_secs_f64());
     }
     dashboard(&file, runs, Duration::from_secs(idle))?;
+    parameters(&file)?;
     runtime.block_on(store(&file))
 }
 
@@ -99,8 +105,7 @@ fn dashboard(file: &Path, runs: u64, idle: Duration) -> Result<(), Failure> {
     quiet(&mut terminal);
     println!("resident after the start: {}", resident(terminal.pid())?);
 
-    println!("\n{:<32}{:>28}{:>30}", "", "key to frame, ms", "key to data, ms");
-    println!("{:<32}{:>8}{:>10}{:>10}{:>10}{:>10}{:>10}", "", "p50", "p95", "p99", "p50", "p95", "max");
+    head("");
     let (down, up) = ("\x1b[6~", "\x1b[5~");
     for (what, keys, times) in [
         ("one line", &["j"][..], 200),
@@ -117,20 +122,7 @@ fn dashboard(file: &Path, runs: u64, idle: Duration) -> Result<(), Failure> {
             // By accuracy, a figure that differs from run to run.
             press_until(&mut terminal, "s", |screen| screen.contains("acc ▼"));
         }
-        let mut taken = Times::default();
-        for turn in 0..times {
-            press(&mut terminal, keys[turn % keys.len()], &mut taken);
-        }
-        let slowest = taken
-            .slowest
-            .take()
-            .map(|(time, what)| format!("  longest {:.0} ms: {what}", time.as_secs_f64() * 1e3));
-        println!(
-            "{what:<32}{}{}{}",
-            row(&mut taken.frames, &[50, 95, 99]),
-            row(&mut taken.data, &[50, 95, 100]),
-            slowest.unwrap_or_default()
-        );
+        keep_pressing(&mut terminal, what, keys, times);
     }
     println!("\n{runs} runs: resident {}", resident(terminal.pid())?);
     quiet(&mut terminal);
@@ -144,6 +136,54 @@ fn dashboard(file: &Path, runs: u64, idle: Duration) -> Result<(), Failure> {
     println!("idle for {} s: {} ms of CPU, {drawn} bytes drawn", idle.as_secs(), used * 10);
     println!("resident when idle: {}", resident(terminal.pid())?);
     Ok(())
+}
+
+/// Another dashboard, whose table has columns of values in JSON.
+fn parameters(file: &Path) -> Result<(), Failure> {
+    let home = tempfile::tempdir()?;
+    std::fs::write(home.path().join("labtop.toml"), WITH_PARAMETERS)?;
+    let store = file.to_str().ok_or("the path of the file is no text")?;
+    let mut terminal = Terminal::start(home.path(), &["--store", store], &[], 160, 45);
+    terminal.wait("the first rows", has_rows);
+    // What is read ahead is given the time that somebody looks at the first rows.
+    quiet(&mut terminal);
+    head("with parameters as columns");
+    for (what, keys, times) in [
+        ("sort by the next column", &["s"][..], 18),
+        ("turn the order around", &["S"], 6),
+        ("a page", &["\x1b[6~"], 20),
+        ("to the end and back", &["G", "g"], 10),
+    ] {
+        if what.starts_with("turn") {
+            press_until(&mut terminal, "s", |screen| screen.contains("learning_r… ▲"));
+            quiet(&mut terminal);
+        }
+        keep_pressing(&mut terminal, what, keys, times);
+    }
+    println!("resident: {}", resident(terminal.pid())?);
+    Ok(())
+}
+
+fn head(what: &str) {
+    println!("\n{what:<32}{:>28}{:>30}", "key to frame, ms", "key to data, ms");
+    println!("{:<32}{:>8}{:>10}{:>10}{:>10}{:>10}{:>10}", "", "p50", "p95", "p99", "p50", "p95", "max");
+}
+
+fn keep_pressing(terminal: &mut Terminal, what: &str, keys: &[&str], times: usize) {
+    let mut taken = Times::default();
+    for turn in 0..times {
+        press(terminal, keys[turn % keys.len()], &mut taken);
+    }
+    let slowest = taken
+        .slowest
+        .take()
+        .map(|(time, what)| format!("  longest {:.0} ms: {what}", time.as_secs_f64() * 1e3));
+    println!(
+        "{what:<32}{}{}{}",
+        row(&mut taken.frames, &[50, 95, 99]),
+        row(&mut taken.data, &[50, 95, 100]),
+        slowest.unwrap_or_default()
+    );
 }
 
 /// Rows are there, and none is a placeholder.

@@ -7,7 +7,6 @@ use crate::domain::experiment::Experiment;
 use crate::domain::filter::{Field, Figure, Filter};
 use crate::domain::survey::{CurveValues, Group, Groups, Spread};
 use crate::domain::table::Table;
-use crate::domain::window::Window;
 use crate::ops::{OpsError, experiment, survey};
 use crate::store::experiments::{ExperimentQuery, Sort};
 use crate::store::survey::GroupQuery;
@@ -58,7 +57,13 @@ impl Which {
             }
             None => Sort::default(),
         };
-        Ok(ExperimentQuery { filter, sort, window: Window::First, limit, with_archived: self.archived })
+        Ok(ExperimentQuery {
+            filter,
+            sort,
+            limit,
+            with_archived: self.archived,
+            ..ExperimentQuery::default()
+        })
     }
 }
 

@@ -22,6 +22,8 @@ pub struct ExperimentQuery {
     pub limit: u64,
     /// Archived ones are left out unless asked for.
     pub with_archived: bool,
+    /// Orders that may be asked for next: a store that is slow with them may read their first windows ahead.
+    pub next: Vec<Sort>,
 }
 
 impl Default for ExperimentQuery {
@@ -33,6 +35,7 @@ impl Default for ExperimentQuery {
             window: Window::First,
             limit: 100,
             with_archived: false,
+            next: Vec::new(),
         }
     }
 }

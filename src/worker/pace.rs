@@ -88,6 +88,7 @@ mod tests {
             window,
             limit: 10,
             with_archived: false,
+            next: Vec::new(),
         })
     }
 

@@ -177,6 +177,8 @@ pub struct ExperimentsRead {
     pub window: Window,
     pub limit: u64,
     pub with_archived: bool,
+    /// Orders that may be asked for next, each with whether it is descending.
+    pub next: Vec<(Field, bool)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -141,6 +141,7 @@ async fn experiments(lab: &Lab, window: ExperimentsRead) -> Result<Answer, OpsEr
         window: window.window,
         limit: window.limit,
         with_archived: window.with_archived,
+        next: window.next.into_iter().map(|(field, descending)| Sort { field, descending }).collect(),
     };
     let page = experiment::list(lab, &query).await?;
     Ok(Answer::Experiments(ExperimentRows {

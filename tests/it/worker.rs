@@ -107,6 +107,7 @@ async fn a_cancelled_job_stops_and_keeps_its_points() {
         window: Window::First,
         limit: 10,
         with_archived: false,
+        next: Vec::new(),
     };
     send(&worker, 3, Command::Read(Slot::Experiments, Read::Experiments(window))).await;
     let answer = |event: &Event| matches!(event, Event::Answer { ticket, .. } if *ticket == Ticket(3));

@@ -85,6 +85,11 @@ impl Listing {
         Ok(fits.then(|| sorter.ids(self.order.is_descending())))
     }
 
+    /// Any window takes longer than a person wants to wait.
+    pub fn is_slow(&self) -> bool {
+        self.order.reads == Reads::Json
+    }
+
     /// How many different texts there are, or one more than a few.
     fn texts(&self, connection: &Connection) -> duckdb::Result<i64> {
         let limit = FEW_TEXTS + 1;

@@ -1,5 +1,6 @@
 //! Every role on one embedded DuckDB file.
 
+mod ahead;
 mod budget;
 pub mod changes;
 mod chunks;

@@ -19,6 +19,7 @@ use crate::domain::window::Window;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
 use crate::store::{ErrorKind, Result, StoreError};
 
+use super::ahead::Ahead;
 use super::engine::{Engine, Stamp};
 use super::error::from_duckdb;
 use super::list::{Listing, Statement};
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Orders {
     known: Mutex<Known>,
+    ahead: Arc<Ahead>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +70,7 @@ impl Orders {
         query: &ExperimentQuery,
     ) -> Result<ExperimentPage> {
         let listing = Arc::new(Listing::new(query)?);
+        self.ahead.give_up();
         if let Some(over) = self.coming(engine.stamp(), &listing) {
             // Two reads at a time would take twice the memory. Who has waited for long reads for himself.
             let _ = timeout(PATIENCE, over.cancelled()).await;
@@ -82,6 +85,8 @@ impl Orders {
         if is_at_an_end(query) && (page.rows.len() as u64) < page.total {
             self.prepare(engine, listing);
         }
+        let before = self.known().coming.as_ref().map(|coming| coming.over.clone());
+        self.ahead.prepare(engine, query, page.total, before)?;
         Ok(page)
     }
 
@@ -164,6 +169,9 @@ impl Orders {
     ) -> duckdb::Result<ExperimentPage> {
         // The ends alone cost a fraction of the whole order, unless the filter has to be asked of every row anyway.
         if is_at_an_end(query) && query.filter.is_none() && self.kept(stamp, listing).is_none() {
+            if let Some(page) = self.ahead.window(stamp, listing, query) {
+                return Ok(page);
+            }
             return listing.end(connection, query.limit, query.window == Window::Last);
         }
         let ids = self.ids(connection, stamp, listing)?;
@@ -232,6 +240,10 @@ mod tests {
     }
 
     impl Orders {
+        pub(in crate::store::duckdb) fn ahead(&self) -> &Ahead {
+            &self.ahead
+        }
+
         fn knows(&self, engine: &Engine, query: &ExperimentQuery) -> bool {
             self.kept(engine.stamp(), &Listing::new(query).unwrap()).is_some()
         }

@@ -81,6 +81,13 @@ impl Columns {
         &self.shown
     }
 
+    /// The columns by which can be sorted, to the right of one and around, it as the last.
+    pub fn sortable_from(&self, field: &Field) -> impl Iterator<Item = &Field> {
+        let after = self.position(field).map_or(0, |place| place + 1);
+        let (before, behind) = self.shown.split_at(after);
+        behind.iter().chain(before).map(|shown| &shown.field).filter(|field| !title(field).is_empty())
+    }
+
     /// Replaces all; there is always one at least.
     pub fn set(&mut self, shown: Vec<Shown>) {
         if !shown.is_empty() {

@@ -83,6 +83,8 @@ pub struct List {
     pub filter: String,
     pub without_simulated: bool,
     pub with_archived: bool,
+    /// Orders that may be next, each with whether it is descending.
+    pub next: Vec<(Field, bool)>,
 }
 
 impl Default for List {
@@ -100,6 +102,7 @@ impl Default for List {
             filter: String::new(),
             without_simulated: false,
             with_archived: false,
+            next: Vec::new(),
         }
     }
 }
@@ -282,6 +285,7 @@ impl List {
             window: part,
             limit: rows.len() as u64,
             with_archived: self.with_archived,
+            next: self.next.clone(),
         };
         self.asked = rows;
         let ticket = cx.read(Slot::Experiments, Read::Experiments(read));

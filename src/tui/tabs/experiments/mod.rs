@@ -134,8 +134,7 @@ impl Tab for Experiments {
     }
 
     fn refresh(&mut self, cx: &mut Context<'_>) {
-        let height = self.height(cx.area);
-        self.list.refresh(cx, height);
+        self.reread(cx);
         self.pinned.refresh(cx);
         self.read_groups(cx);
         match &mut self.compare {
@@ -366,7 +365,15 @@ impl Experiments {
         Experiments { columns: Columns::new(columns), ..Experiments::default() }
     }
 
+    /// The rows in view anew.
+    fn reread(&mut self, cx: &mut Context<'_>) {
+        self.list.next = self.next_orders();
+        let height = self.height(cx.area);
+        self.list.refresh(cx, height);
+    }
+
     fn restart(&mut self, cx: &mut Context<'_>) {
+        self.list.next = self.next_orders();
         let height = self.height(cx.area);
         self.list.restart(cx, height);
         if let Some(groups) = &mut self.groups {

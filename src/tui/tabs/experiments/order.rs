@@ -24,14 +24,18 @@ impl Experiments {
 
     /// The next column to the right that has a title.
     pub(super) fn sort_by_next(&mut self, cx: &mut Context<'_>) {
-        let all = self.columns.all();
-        let now = self.columns.position(&self.list.sort).unwrap_or(all.len() - 1);
-        let next = (1..=all.len())
-            .map(|step| &all[(now + step) % all.len()].field)
-            .find(|field| !columns::title(field).is_empty());
-        if let Some(next) = next.cloned() {
+        let next = self.columns.sortable_from(&self.list.sort).next().cloned();
+        if let Some(next) = next {
             self.sort_by(next, cx);
         }
+    }
+
+    /// The orders one key away, and those that the same key comes to later.
+    pub(super) fn next_orders(&self) -> Vec<(Field, bool)> {
+        let now = &self.list.sort;
+        let others = self.columns.sortable_from(now).filter(|field| *field != now);
+        let others = others.map(|field| (field.clone(), columns::begins_descending(field)));
+        std::iter::once((now.clone(), !self.list.descending)).chain(others).collect()
     }
 
     pub(super) fn scroll_columns(&mut self, by: isize) {
@@ -57,7 +61,8 @@ impl Experiments {
             self.chooser = Some(chooser);
         }
         if self.columns.all() != before {
-            self.read_aggregates(cx);
+            // Behind the rows come the curves' values and the orders that are possible now.
+            self.reread(cx);
         }
     }
 

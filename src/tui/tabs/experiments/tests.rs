@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use ratatui::layout::Size;
 
 use crate::domain::experiment::{Edit, Figures, Status};
+use crate::domain::filter::Field;
 use crate::domain::window::Window;
 use crate::tui::app::Message;
 use crate::tui::context::Effect;
@@ -437,6 +438,21 @@ fn a_title_sorts_and_a_row_is_chosen_by_a_click() {
     let tab = stage.screen().lines().next().unwrap().find("Activity").unwrap();
     stage.tell(click(tab, 0));
     assert!(stage.screen().contains("Jobs of this session"), "{}", stage.screen());
+}
+
+#[test]
+fn the_orders_that_are_one_key_away_are_named_in_advance() {
+    let mut stage = stage(80, 24);
+    stage.press("Clearn<enter><esc><esc>");
+    let rate = Field::Param("learning_rate".to_owned());
+    let next = &last_read(&stage).next;
+    assert_eq!(next.first(), Some(&(Field::Id, false)));
+    assert_eq!(next.get(1), Some(&(Field::Model, false)));
+    assert_eq!(next.last(), Some(&(rate, false)));
+    stage.press("s");
+    let next = &last_read(&stage).next;
+    assert_eq!(next.first(), Some(&(Field::Model, true)));
+    assert_eq!(next.last(), Some(&(Field::Id, true)));
 }
 
 #[test]
