@@ -52,11 +52,12 @@ fn on_servers() {
 /// Starts it and kills it after a while; false when it was faster.
 fn killed(labtop: &Labtop, arguments: &[&str], after: Duration) -> bool {
     let mut command = labtop.command();
-    let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     while begun.elapsed() < after {
         if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{arguments:?}: {status}");
+            let said = child.wait_with_output().unwrap().stderr;
+            assert!(status.success(), "{arguments:?}: {status}: {}", String::from_utf8_lossy(&said));
             return false;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -64,6 +65,12 @@ fn killed(labtop: &Labtop, arguments: &[&str], after: Duration) -> bool {
     child.kill().unwrap();
     child.wait().unwrap();
     true
+}
+
+/// The id of the one batch. One that was killed before it was stored may have taken a number with it.
+fn batch(labtop: &Labtop) -> Option<String> {
+    let batches = labtop.json(&["batch", "ls"]);
+    batches.as_array().unwrap().first().map(|batch| batch["id"].to_string())
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -79,16 +86,17 @@ fn campaign(kills: u64, open: &dyn Fn() -> Option<Labtop>) {
         let file = labtop.write("killed.toml", BATCH);
         for _ in 0..random.random_range(1..=MOST) {
             let after = SPAN.mul_f64(random.random_range(0.0..1.0));
-            let known = !labtop.json(&["batch", "ls"]).as_array().unwrap().is_empty();
-            let arguments: &[&str] = if known { &["batch", "resume", "1"] } else { &["batch", "run", &file] };
+            let known = batch(&labtop);
+            let arguments: &[&str] = match &known {
+                Some(id) => &["batch", "resume", id],
+                None => &["batch", "run", &file],
+            };
             if killed(&labtop, arguments, after) {
                 done += 1;
             }
         }
-        if labtop.json(&["batch", "ls"]).as_array().unwrap().is_empty() {
-            continue;
-        }
-        labtop.json(&["batch", "resume", "1"]);
+        let Some(id) = batch(&labtop) else { continue };
+        labtop.json(&["batch", "resume", &id]);
         let runs = trials::each_once(&labtop, TRIALS);
         for run in [&runs[0], &runs[TRIALS / 2], &runs[TRIALS - 1]] {
             assert_eq!(trials::points(&labtop, run), STEPS * 3, "the curve of one attempt: {run}");
