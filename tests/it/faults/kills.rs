@@ -67,12 +67,6 @@ fn killed(labtop: &Labtop, arguments: &[&str], after: Duration) -> bool {
     true
 }
 
-/// The id of the one batch. One that was killed before it was stored may have taken a number with it.
-fn batch(labtop: &Labtop) -> Option<String> {
-    let batches = labtop.json(&["batch", "ls"]);
-    batches.as_array().unwrap().first().map(|batch| batch["id"].to_string())
-}
-
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
@@ -86,7 +80,7 @@ fn campaign(kills: u64, open: &dyn Fn() -> Option<Labtop>) {
         let file = labtop.write("killed.toml", BATCH);
         for _ in 0..random.random_range(1..=MOST) {
             let after = SPAN.mul_f64(random.random_range(0.0..1.0));
-            let known = batch(&labtop);
+            let known = trials::batch(&labtop);
             let arguments: &[&str] = match &known {
                 Some(id) => &["batch", "resume", id],
                 None => &["batch", "run", &file],
@@ -95,7 +89,7 @@ fn campaign(kills: u64, open: &dyn Fn() -> Option<Labtop>) {
                 done += 1;
             }
         }
-        let Some(id) = batch(&labtop) else { continue };
+        let Some(id) = trials::batch(&labtop) else { continue };
         labtop.json(&["batch", "resume", &id]);
         let runs = trials::each_once(&labtop, TRIALS);
         for run in [&runs[0], &runs[TRIALS / 2], &runs[TRIALS - 1]] {

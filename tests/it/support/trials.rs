@@ -6,10 +6,16 @@ use serde_json::Value;
 
 use super::labtop::Labtop;
 
-/// Each of the first batch's trials is there once and completed, no twin of any, and each has one performance row. Gives
+/// The number of the only batch. One that was killed before it was stored may have taken a number with it.
+pub fn batch(labtop: &Labtop) -> Option<String> {
+    let batches = labtop.json(&["batch", "ls"]);
+    batches.as_array().unwrap().first().map(|batch| batch["id"].to_string())
+}
+
+/// Each of the only batch's trials is there once and completed, no twin of any, and each has one performance row. Gives
 /// back the runs.
 pub fn each_once(labtop: &Labtop, trials: usize) -> Vec<Value> {
-    let report = labtop.json(&["batch", "show", "1"]);
+    let report = labtop.json(&["batch", "show", &batch(labtop).unwrap()]);
     let runs = report["experiments"].as_array().unwrap();
     let distinct: BTreeSet<u64> = runs.iter().map(|run| run["trial"].as_u64().unwrap()).collect();
     assert_eq!((runs.len(), distinct.len()), (trials, trials));
