@@ -1,6 +1,6 @@
 //! The order of experiments by values in JSON: the values are read as they come, and their ids sorted here.
 //!
-//! DuckDB's own sort of numbers with texts beside them takes twice the time for a million rows, and three times the memory.
+//! DuckDB's own sort of a million numbers with texts beside them does not fit into the memory that a list is read with.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
