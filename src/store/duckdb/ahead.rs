@@ -12,7 +12,7 @@ use crate::domain::window::Window;
 use crate::store::Result;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
 
-use super::engine::{Engine, Stamp};
+use super::engine::{Engine, Stamp, snapshot};
 use super::error::from_duckdb;
 use super::list::{Listing, Statement};
 
@@ -125,11 +125,8 @@ impl Ahead {
     ) -> Result<()> {
         let stamp = file.stamp();
         let work = || {
-            let failed = |error| from_duckdb(error, DOING, path);
-            connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-            let page = listing.end(connection, limit, false);
-            connection.execute_batch("ROLLBACK").map_err(failed)?;
-            page.map_err(failed)
+            snapshot(connection, || listing.end(connection, limit, false))
+                .map_err(|error| from_duckdb(error, DOING, path))
         };
         let page = file.budget().read(connection, listing.appetite, work, |_| false)?;
         let mut known = self.known();

@@ -265,6 +265,17 @@ fn answer_with<T>(tell: &mut Option<oneshot::Sender<Result<T>>>, result: Result<
     if broken { Next::Reopen } else { Next::Go }
 }
 
+/// One look at everything: nothing that is written between two statements is seen by the second alone.
+pub(super) fn snapshot<T>(
+    connection: &Connection,
+    look: impl FnOnce() -> duckdb::Result<T>,
+) -> duckdb::Result<T> {
+    connection.execute_batch("BEGIN TRANSACTION")?;
+    let found = look();
+    connection.execute_batch("ROLLBACK")?;
+    found
+}
+
 fn transaction<T>(
     connection: &Connection,
     doing: &str,

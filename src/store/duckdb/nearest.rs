@@ -12,7 +12,7 @@ use duckdb::{Connection, Row, params_from_iter};
 
 use crate::store::{Backend, ErrorKind, Result, StoreError};
 
-use super::engine::Engine;
+use super::engine::{Engine, snapshot};
 use super::error::from_duckdb;
 use super::vectors::{self, Asked, Found, Group, Key, KeyOf, Matrix, Measure, Source, State};
 use super::where_sql::Condition;
@@ -193,14 +193,6 @@ async fn load<S: Search>(engine: &Arc<Engine>, search: &Arc<S>) -> Result<()> {
         Ok(())
     };
     engine.read_aside("loading vectors", work).await
-}
-
-/// One look at everything: nothing that is written between two statements is seen by the second alone.
-fn snapshot<T>(connection: &Connection, look: impl FnOnce() -> duckdb::Result<T>) -> duckdb::Result<T> {
-    connection.execute_batch("BEGIN TRANSACTION")?;
-    let found = look();
-    connection.execute_batch("ROLLBACK")?;
-    found
 }
 
 fn by_sql(connection: &Connection, target: &Target) -> duckdb::Result<Vec<(RowKey, f64)>> {

@@ -20,7 +20,7 @@ use crate::store::experiments::{ExperimentPage, ExperimentQuery};
 use crate::store::{ErrorKind, Result, StoreError};
 
 use super::ahead::Ahead;
-use super::engine::{Engine, Stamp};
+use super::engine::{Engine, Stamp, snapshot};
 use super::error::from_duckdb;
 use super::list::{Listing, Statement};
 
@@ -148,12 +148,8 @@ impl Orders {
     ) -> Result<ExperimentPage> {
         let stamp = file.stamp();
         let look = || {
-            // One look at everything: rows that are written between two statements would be missing in one of them.
-            let failed = |error| from_duckdb(error, DOING, path);
-            connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-            let page = self.page(connection, stamp, listing, query);
-            connection.execute_batch("ROLLBACK").map_err(failed)?;
-            page.map_err(failed)
+            snapshot(connection, || self.page(connection, stamp, listing, query))
+                .map_err(|error| from_duckdb(error, DOING, path))
         };
         // An interrupted read is not done again with more memory.
         let may_repeat = |error: &StoreError| error.kind != ErrorKind::Cancelled;
