@@ -127,17 +127,6 @@ fn time_has_ticks_of_its_own_and_a_window_shows_a_part() {
     assert!(shown.contains("no point in this part"), "{shown}");
 }
 
-/// A frame has 16 ms; a test build is many times slower than a release.
-#[test]
-fn a_hundred_thousand_points_are_drawn_within_a_frame() {
-    let points: Vec<Point> = (0..100_000).map(|step| (f64::from(step), f64::from(step).sin())).collect();
-    let curve = Curve { smoothing: Some(0.9), cursor: Some(50_000.0), ..of(&[("", &points)]) };
-    let begun = std::time::Instant::now();
-    drawn(&curve, 160, 40);
-    let took = begun.elapsed();
-    assert!(took.as_millis() < 300, "{took:?}");
-}
-
 #[test]
 fn smoothing_leaves_the_raw_curve_as_a_shadow() {
     let noisy: Vec<Point> =
