@@ -128,7 +128,7 @@ impl Ahead {
             snapshot(connection, || listing.end(connection, limit, false))
                 .map_err(|error| from_duckdb(error, DOING, path))
         };
-        let page = file.budget().read(connection, listing.appetite, work, |_| false)?;
+        let page = file.budget().read(connection, listing.appetite, work)?;
         let mut known = self.known();
         known.kept.retain(|kept| kept.stamp == stamp && kept.sql != listing.ids_sql);
         known.kept.push(Kept { stamp, sql: listing.ids_sql.clone(), limit, page });

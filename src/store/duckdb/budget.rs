@@ -3,22 +3,31 @@
 //! DuckDB keeps what it read until the file is closed, and its allocator keeps as much again. A look at some rows of a
 //! million would take four times the memory of the rest of labtop, and gain nothing: the system has the file in its cache.
 
-use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use duckdb::Connection;
 
-/// Enough for an order of a million ids by a column of its own. With a quarter less it fails now and then.
-const LITTLE: &str = "32MB";
+use crate::store::Result;
+
+use super::error::is_out_of_memory;
+
+/// Enough to look at every row once; half of it is not.
+const LEAST: &str = "16MB";
+
+/// Enough for an order of a million ids by a column of its own, and for a window from all over the table. With 24 MB an
+/// order fails now and then.
+const LITTLE: &str = "28MB";
 
 /// How much a read is known to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Appetite {
+    Least,
     Little,
     Plenty,
 }
 
-/// How much the open database may have. The limit is one for all connections, and a write must never meet the small one.
+/// How much the open database may have. The limit is one for all connections: the greatest that something under way needs,
+/// and a write needs the one there was at first.
 #[derive(Debug, Default)]
 pub struct Budget {
     state: Mutex<State>,
@@ -26,105 +35,102 @@ pub struct Budget {
     plenty: OnceLock<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// Under way with the limit there was at first: writes, and reads that take more than a little.
-    plenty: usize,
-    /// Reads under way that are meant to do with little.
-    little: usize,
-    is_little: bool,
+    /// How many are under way, by their appetite.
+    under_way: [usize; 3],
+    limit: Appetite,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { under_way: [0; 3], limit: Appetite::Plenty }
+    }
 }
 
 impl Budget {
-    /// Reads with little memory, unless more is known to be needed or something else under way needs it, and has what is
-    /// left of it given back. `work` that fails with little is done again with plenty if it `may_repeat`.
-    pub fn read<T, E: Display>(
-        &self,
-        connection: &Connection,
-        appetite: Appetite,
-        mut work: impl FnMut() -> Result<T, E>,
-        may_repeat: impl Fn(&E) -> bool,
-    ) -> Result<T, E> {
-        if appetite == Appetite::Little {
-            let is_little = self.sit_down(connection);
-            let result = work();
-            self.get_up(connection);
-            match &result {
-                Err(error) if is_little && may_repeat(error) => {
-                    tracing::debug!("done again with more memory than {LITTLE}: {error}");
-                }
-                _ => return result,
-            }
-        }
-        let plenty = self.plenty(connection);
+    /// Reads with as little memory as is known to do, unless something else under way needs more, and has what is left of it
+    /// given back.
+    pub fn read<T>(&self, connection: &Connection, appetite: Appetite, work: impl FnOnce() -> T) -> T {
+        self.begin(connection, appetite);
         let result = work();
-        drop(plenty);
-        self.give_back(connection, &mut self.lock());
+        self.end(connection, appetite);
         result
+    }
+
+    /// Does again with plenty what had too little: for the sake of another read, or by its own appetite.
+    pub fn or_plenty<T>(&self, connection: &Connection, work: impl Fn() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(error) if is_out_of_memory(&error) => {
+                tracing::debug!("done again with plenty of memory: {error}");
+                self.read(connection, Appetite::Plenty, work)
+            }
+            result => result,
+        }
     }
 
     /// Plenty from now until what is returned is dropped.
     pub fn write(&self, connection: &Connection) -> Plenty<'_> {
-        self.plenty(connection)
-    }
-
-    fn plenty(&self, connection: &Connection) -> Plenty<'_> {
-        let mut state = self.lock();
-        state.plenty += 1;
-        self.raise(connection, &mut state);
+        self.begin(connection, Appetite::Plenty);
         Plenty(self)
     }
 
-    /// A read with little begins; false when there is plenty for the sake of something else.
-    fn sit_down(&self, connection: &Connection) -> bool {
+    fn begin(&self, connection: &Connection, appetite: Appetite) {
         let mut state = self.lock();
-        state.little += 1;
-        self.lower(connection, &mut state);
-        state.is_little
+        state.under_way[appetite as usize] += 1;
+        let wanted = state.greatest().unwrap_or(appetite);
+        self.limit(connection, &mut state, wanted);
     }
 
-    /// It ends.
-    fn get_up(&self, connection: &Connection) {
+    /// Has what is kept beyond the least given back, as far as nothing else under way needs it.
+    fn end(&self, connection: &Connection, appetite: Appetite) {
         let mut state = self.lock();
-        state.little -= 1;
-        self.give_back(connection, &mut state);
-    }
-
-    /// Has what is kept beyond little given back, and stays there as long as somebody reads with little.
-    fn give_back(&self, connection: &Connection, state: &mut State) {
-        self.lower(connection, state);
-        if state.little == 0 {
-            self.raise(connection, state);
+        state.under_way[appetite as usize] -= 1;
+        let greatest = state.greatest();
+        self.limit(connection, &mut state, greatest.unwrap_or(Appetite::Least));
+        if greatest.is_none() {
+            self.limit(connection, &mut state, Appetite::Plenty);
         }
     }
 
-    fn lower(&self, connection: &Connection, state: &mut State) {
-        if state.plenty == 0 && !state.is_little {
-            state.is_little = self.known(connection) && set(connection, LITTLE);
+    fn limit(&self, connection: &Connection, state: &mut State, wanted: Appetite) {
+        if wanted == state.limit {
+            return;
+        }
+        let Some(plenty) = self.known(connection) else { return };
+        let limit = match wanted {
+            Appetite::Least => LEAST,
+            Appetite::Little => LITTLE,
+            Appetite::Plenty => plenty,
+        };
+        if set(connection, limit) {
+            state.limit = wanted;
         }
     }
 
-    fn raise(&self, connection: &Connection, state: &mut State) {
-        if let Some(plenty) = self.plenty.get().filter(|_| state.is_little) {
-            state.is_little = !set(connection, plenty);
+    /// The limit there was at first. Asked once: each answer is rounded down, and setting it again and again would lower it
+    /// for good.
+    fn known(&self, connection: &Connection) -> Option<&str> {
+        if self.plenty.get().is_none() {
+            let sql = "SELECT current_setting('memory_limit')";
+            match connection.query_row(sql, [], |row| row.get(0)) {
+                Ok(limit) => _ = self.plenty.set(limit),
+                Err(error) => tracing::warn!("asking DuckDB for its limit of memory: {error}"),
+            }
         }
-    }
-
-    /// Asked once: each answer is rounded down, and setting it again and again would lower it for good.
-    fn known(&self, connection: &Connection) -> bool {
-        if self.plenty.get().is_some() {
-            return true;
-        }
-        let sql = "SELECT current_setting('memory_limit')";
-        let limit = connection.query_row(sql, [], |row| row.get(0)).inspect_err(|error| {
-            tracing::warn!("asking DuckDB for its limit of memory: {error}");
-        });
-        limit.is_ok_and(|limit| self.plenty.set(limit).is_ok())
+        self.plenty.get().map(String::as_str)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Each change leaves it right at once.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn greatest(&self) -> Option<Appetite> {
+        let of = |appetite: &Appetite| self.under_way[*appetite as usize] > 0;
+        [Appetite::Plenty, Appetite::Little, Appetite::Least].into_iter().find(of)
     }
 }
 
@@ -134,7 +140,7 @@ pub struct Plenty<'a>(&'a Budget);
 
 impl Drop for Plenty<'_> {
     fn drop(&mut self) {
-        self.0.lock().plenty -= 1;
+        self.0.lock().under_way[Appetite::Plenty as usize] -= 1;
     }
 }
 
@@ -143,81 +149,92 @@ impl Drop for Plenty<'_> {
 fn set(connection: &Connection, limit: &str) -> bool {
     let done = connection.execute_batch(&format!("SET memory_limit = '{limit}'"));
     if let Err(error) = &done {
-        tracing::warn!("setting DuckDB's limit of memory to {limit}: {error}");
+        // As when the read is interrupted, and the next one sets it.
+        tracing::debug!("setting DuckDB's limit of memory to {limit}: {error}");
     }
     done.is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::path::Path;
 
+    use super::super::error::from_duckdb;
     use super::*;
 
     fn limit(connection: &Connection) -> String {
         connection.query_row("SELECT current_setting('memory_limit')", [], |row| row.get(0)).unwrap()
     }
 
-    #[test]
-    fn a_read_has_little_and_what_fails_so_has_plenty() {
-        let connection = Connection::open_in_memory().unwrap();
-        // Without a folder to put it aside, what takes more than the limit fails.
+    /// Takes some 100 MB, and has no folder to put them aside.
+    fn count(connection: &Connection) -> Result<i64> {
         connection.execute_batch("SET temp_directory = ''").unwrap();
+        let sql = "SELECT count(DISTINCT hash(range)) FROM range(5000000)";
+        let count = connection.query_row(sql, [], |row| row.get(0));
+        count.map_err(|error| from_duckdb(error, "counting", Path::new("memory")))
+    }
+
+    #[test]
+    fn what_has_too_little_for_itself_is_done_again_with_plenty() {
+        let connection = Connection::open_in_memory().unwrap();
         let budget = Budget::default();
         for _ in 0..3 {
-            let mut limits = Vec::new();
+            let limits: Mutex<Vec<String>> = Mutex::default();
             let work = || {
-                limits.push(limit(&connection));
-                let sql = "SELECT count(DISTINCT hash(range)) FROM range(5000000)";
-                connection.query_row(sql, [], |row| row.get::<_, i64>(0))
+                budget.read(&connection, Appetite::Little, || {
+                    limits.lock().unwrap().push(limit(&connection));
+                    count(&connection)
+                })
             };
-            let found = budget.read(&connection, Appetite::Little, work, |_| true).unwrap();
-            assert_eq!(found, 5_000_000);
-            assert_eq!(limits, ["30.5 MiB".to_owned(), limit(&connection)]);
+            assert_eq!(budget.or_plenty(&connection, work).unwrap(), 5_000_000);
+            assert_eq!(*limits.lock().unwrap(), ["26.7 MiB".to_owned(), limit(&connection)]);
         }
+    }
+
+    #[test]
+    fn what_has_too_little_for_the_sake_of_another_is_done_again_with_plenty() {
+        let connection = Connection::open_in_memory().unwrap();
+        let budget = Budget::default();
+        budget.read(&connection, Appetite::Least, || {
+            assert!(is_out_of_memory(&count(&connection).unwrap_err()));
+            assert_eq!(budget.or_plenty(&connection, || count(&connection)).unwrap(), 5_000_000);
+            assert_eq!(limit(&connection), "15.2 MiB");
+        });
     }
 
     #[test]
     fn a_write_has_plenty_whatever_is_read_beside_it() {
         let connection = Connection::open_in_memory().unwrap();
         let budget = Budget::default();
-        let read = |doing: &dyn Fn()| {
-            let work = || {
-                doing();
-                Ok::<_, Infallible>(())
-            };
-            budget.read(&connection, Appetite::Little, work, |_| false).unwrap();
-        };
-        read(&|| {
-            let little = limit(&connection);
+        let limit = || limit(&connection);
+        budget.read(&connection, Appetite::Little, || {
+            let little = limit();
             let writing = budget.write(&connection);
-            let plenty = limit(&connection);
+            let plenty = limit();
             assert_ne!(plenty, little);
-            read(&|| assert_eq!(limit(&connection), plenty));
+            budget.read(&connection, Appetite::Little, || assert_eq!(limit(), plenty));
             drop(writing);
-            read(&|| assert_eq!(limit(&connection), little));
+            budget.read(&connection, Appetite::Little, || assert_eq!(limit(), little));
         });
     }
 
     #[test]
-    fn one_of_two_reads_with_little_that_ends_leaves_the_other_its_little() {
+    fn the_greatest_appetite_of_what_is_under_way_counts() {
         let connection = Connection::open_in_memory().unwrap();
         let budget = Budget::default();
-        let at_first = limit(&connection);
-        let read = |appetite: Appetite, doing: &mut dyn FnMut()| {
-            let work = || {
-                doing();
-                Ok::<_, Infallible>(())
-            };
-            budget.read(&connection, appetite, work, |_| false).unwrap();
-        };
-        read(Appetite::Little, &mut || {
-            let little = limit(&connection);
-            read(Appetite::Little, &mut || assert_eq!(limit(&connection), little));
-            assert_eq!(limit(&connection), little);
-            read(Appetite::Plenty, &mut || assert_ne!(limit(&connection), little));
-            assert_eq!(limit(&connection), little);
+        let limit = || limit(&connection);
+        let at_first = limit();
+        budget.read(&connection, Appetite::Least, || {
+            assert_eq!(limit(), "15.2 MiB");
+            budget.read(&connection, Appetite::Little, || {
+                assert_eq!(limit(), "26.7 MiB");
+                budget.read(&connection, Appetite::Least, || assert_eq!(limit(), "26.7 MiB"));
+                budget
+                    .read(&connection, Appetite::Plenty, || assert!(limit().ends_with("GiB"), "{}", limit()));
+                assert_eq!(limit(), "26.7 MiB");
+            });
+            assert_eq!(limit(), "15.2 MiB");
         });
-        assert_eq!(limit(&connection).split('.').next(), at_first.split('.').next());
+        assert_eq!(limit().split('.').next(), at_first.split('.').next());
     }
 }

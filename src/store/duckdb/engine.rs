@@ -104,6 +104,10 @@ impl Engine {
         T: Send + 'static,
         F: Fn(&Connection, &Path) -> Result<T> + Send + 'static,
     {
+        let budget = self.budget.clone();
+        let work = move |connection: &Connection, path: &Path| {
+            budget.or_plenty(connection, || work(connection, path))
+        };
         self.read_on(self.lane(&self.reader, "duckdb-read", true)?, doing, work).await
     }
 
@@ -313,5 +317,44 @@ struct CancelOnDrop(Ticket);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Appetite;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_takes_much_has_it_beside_one_that_is_kept_to_little() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.duckdb");
+        let engine = Engine::new(&config::DuckDb { path, wait_ms: 30_000, idle_ms: 1_000 });
+        let ((begun, has_begun), (end, ending)) = (oneshot::channel(), oneshot::channel::<()>());
+        let waits = Mutex::new(Some((begun, ending)));
+        let file = engine.clone();
+        let aside = engine.read_aside("reading little", move |connection, _| {
+            file.budget().read(connection, Appetite::Least, || {
+                if let Some((begun, ending)) = waits.lock().unwrap().take() {
+                    begun.send(()).unwrap();
+                    ending.blocking_recv().unwrap();
+                }
+                Ok(())
+            })
+        });
+        let much = async {
+            has_begun.await.unwrap();
+            let count = engine.read("counting", |connection| {
+                connection.execute_batch("SET temp_directory = ''")?;
+                let sql = "SELECT count(DISTINCT hash(range)) FROM range(5000000)";
+                connection.query_row(sql, [], |row| row.get::<_, i64>(0))
+            });
+            let count = count.await;
+            end.send(()).unwrap();
+            count
+        };
+        let (aside, much) = tokio::join!(aside, much);
+        aside.unwrap();
+        assert_eq!(much.unwrap(), 5_000_000);
     }
 }

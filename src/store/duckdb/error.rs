@@ -44,6 +44,11 @@ pub fn is_held_elsewhere(error: &StoreError) -> bool {
     error.kind == ErrorKind::Unavailable && error.message.contains(" is held by ")
 }
 
+/// DuckDB needed more memory than its limit lets it have.
+pub fn is_out_of_memory(error: &StoreError) -> bool {
+    error.kind == ErrorKind::Backend && error.message.starts_with("Out of Memory Error")
+}
+
 fn text_of(error: &duckdb::Error) -> String {
     match error {
         duckdb::Error::DuckDBFailure(_, Some(message)) => message.clone(),

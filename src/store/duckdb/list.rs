@@ -30,7 +30,10 @@ const FEW_TEXTS: i64 = 10_000;
 
 /// A filter and an order as SQL.
 pub struct Listing {
+    /// Of a window.
     pub appetite: Appetite,
+    /// Of all ids.
+    pub order_appetite: Appetite,
     /// The statement that has all ids in their order.
     pub ids_sql: Statement,
     condition: Compiled,
@@ -49,10 +52,12 @@ impl Listing {
             Field::Curve(..) => Appetite::Plenty,
             _ => Appetite::Little,
         };
+        // Sorted here.
+        let order_appetite = if order.reads == Reads::Json { Appetite::Least } else { appetite };
         let sql =
             format!("SELECT k.id FROM ({}) k ORDER BY {}", keyed(&condition, &order), order.list(false));
         let ids_sql = (sql, [condition.params.as_slice(), &order.params].concat());
-        Ok(Listing { appetite, ids_sql, condition, order, alone })
+        Ok(Listing { appetite, order_appetite, ids_sql, condition, order, alone })
     }
 
     fn keyed(&self) -> String {

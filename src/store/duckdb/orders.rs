@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::experiment::ExperimentId;
 use crate::domain::window::Window;
+use crate::store::Result;
 use crate::store::experiments::{ExperimentPage, ExperimentQuery};
-use crate::store::{ErrorKind, Result, StoreError};
 
 use super::ahead::Ahead;
 use super::engine::{Engine, Stamp, snapshot};
@@ -133,8 +133,8 @@ impl Orders {
             let ids = self.ids(connection, file.stamp(), listing);
             ids.map(|_| ()).map_err(|error| from_duckdb(error, "reading an order", path))
         };
-        // Not worth more than little memory: who needs it after all takes it.
-        file.budget().read(connection, listing.appetite, work, |_| false)
+        // Not worth more memory than that: who needs it after all takes it.
+        file.budget().read(connection, listing.order_appetite, work)
     }
 
     /// A window of the list as the file has it.
@@ -151,9 +151,7 @@ impl Orders {
             snapshot(connection, || self.page(connection, stamp, listing, query))
                 .map_err(|error| from_duckdb(error, DOING, path))
         };
-        // An interrupted read is not done again with more memory.
-        let may_repeat = |error: &StoreError| error.kind != ErrorKind::Cancelled;
-        file.budget().read(connection, listing.appetite, look, may_repeat)
+        file.budget().read(connection, listing.appetite, look)
     }
 
     fn page(
