@@ -2,7 +2,6 @@
 //!
 //! DuckDB's own sort of a million numbers with texts beside them does not fit into the memory that a list is read with.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::thread;
 
@@ -11,6 +10,7 @@ use duckdb::arrow::array::{Array, BooleanArray, Float64Array, Int64Array, String
 use crate::domain::experiment::ExperimentId;
 
 use super::chunks::column;
+use super::room::roomy;
 
 /// Texts that are ordered here. More of them would take the memory that sorting here saves.
 const FEW_TEXTS: usize = 10_000;
@@ -18,57 +18,94 @@ const FEW_TEXTS: usize = 10_000;
 /// Fewer rows than that are sorted before a second thread has begun.
 const MANY_ROWS: usize = 50_000;
 
-/// A value as a number that is ordered as the values are, and the id: of equal values the newest comes first.
-type Place = (u64, Reverse<ExperimentId>);
+/// A row as one number, ordered as the rows are: whether it failed, its [`Kind`], its value, and its id, of which the newest
+/// comes first. 16 bytes, since there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(u128);
+
+/// What a value is: one kind comes behind the other whichever way the values are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Text,
+    Empty,
+}
+
+const ID_BITS: u32 = 56;
+const ID_MASK: u128 = (1 << ID_BITS) - 1;
+const KEY_MASK: u128 = (u64::MAX as u128) << ID_BITS;
+const KIND_AT: u32 = ID_BITS + u64::BITS;
+const FAILED_AT: u32 = KIND_AT + 2;
+
+impl Place {
+    /// None for an id that no store would give.
+    fn new(failed: bool, kind: Kind, key: u64, id: ExperimentId) -> Option<Self> {
+        let age = ID_MASK.checked_sub(u128::try_from(id).ok()?)?;
+        let place = u128::from(failed) << FAILED_AT | (kind as u128) << KIND_AT;
+        Some(Place(place | u128::from(key) << ID_BITS | age))
+    }
+
+    fn is(self, kind: Kind) -> bool {
+        self.0 >> KIND_AT & 0b11 == kind as u128
+    }
+
+    fn key(self) -> u64 {
+        (self.0 >> ID_BITS) as u64
+    }
+
+    fn with_key(self, key: u64) -> Self {
+        Place(self.0 & !KEY_MASK | u128::from(key) << ID_BITS)
+    }
+
+    fn id(self) -> ExperimentId {
+        (ID_MASK - (self.0 & ID_MASK)) as ExperimentId
+    }
+}
 
 /// Rows in the order of [`Order::list`](crate::store::order_sql::Order::list).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sorter {
-    /// What ended well, then what did not.
-    halves: [Half; 2],
+    places: Vec<Place>,
     texts: Texts,
 }
 
-#[derive(Debug, Default)]
-struct Half {
-    numbers: Vec<Place>,
-    texts: Vec<Place>,
-    empty: Vec<Place>,
-}
-
 impl Sorter {
-    /// Takes rows of an id, whether they failed, their number, and the text beside it. False when there are too many
-    /// texts.
+    /// With room for so many rows.
+    pub fn with_room(rows: usize) -> Self {
+        Sorter { places: roomy(rows), texts: Texts::default() }
+    }
+
+    /// Takes rows of an id, whether they failed, their number, and the text beside it. False when they cannot be ordered
+    /// here, for there are too many texts, or an id out of all bounds.
     pub fn take(&mut self, chunk: &StructArray) -> duckdb::Result<bool> {
         let ids = column::<Int64Array>(chunk, 0)?;
         let failed = column::<BooleanArray>(chunk, 1)?;
         let (numbers, texts) = (column::<Float64Array>(chunk, 2)?, column::<StringArray>(chunk, 3)?);
         for row in 0..ids.len() {
-            let half = &mut self.halves[usize::from(failed.is_valid(row) && failed.value(row))];
-            let (among, key) = match (numbers.is_valid(row), texts.is_valid(row)) {
-                (true, _) => (&mut half.numbers, of_number(numbers.value(row))),
-                (false, true) => (&mut half.texts, self.texts.number(texts.value(row))),
-                (false, false) => (&mut half.empty, 0),
+            let (kind, key) = match (numbers.is_valid(row), texts.is_valid(row)) {
+                (true, _) => (Kind::Number, of_number(numbers.value(row))),
+                (false, true) => (Kind::Text, self.texts.number(texts.value(row))),
+                (false, false) => (Kind::Empty, 0),
             };
-            among.push((key, Reverse(ids.value(row))));
+            let failed = failed.is_valid(row) && failed.value(row);
+            let Some(place) = Place::new(failed, kind, key, ids.value(row)) else { return Ok(false) };
+            self.places.push(place);
         }
         Ok(self.texts.numbers.len() <= FEW_TEXTS)
     }
 
     /// The ids of all that was taken.
-    pub fn ids(self, descending: bool) -> Vec<ExperimentId> {
-        let places = self.texts.places();
-        let mut ids = Vec::new();
-        for Half { numbers, mut texts, empty } in self.halves {
-            texts.iter_mut().for_each(|(key, _)| *key = places[*key as usize]);
-            for (mut among, has_values) in [(numbers, true), (texts, true), (empty, false)] {
-                if has_values && descending {
-                    among.iter_mut().for_each(|(key, _)| *key = !*key);
-                }
-                sort(&mut among);
-                ids.extend(among.into_iter().map(|(_, Reverse(id))| id));
-            }
+    pub fn ids(mut self, descending: bool) -> Vec<ExperimentId> {
+        let texts = self.texts.places();
+        for place in self.places.iter_mut().filter(|place| !place.is(Kind::Empty)) {
+            let key = place.key();
+            let key = if place.is(Kind::Text) { texts[key as usize] } else { key };
+            *place = place.with_key(if descending { !key } else { key });
         }
+        sort(&mut self.places);
+        let mut ids: Vec<_> = self.places.into_iter().map(Place::id).collect();
+        // They stand where the places stood, which are twice as long.
+        ids.shrink_to_fit();
         ids
     }
 }
@@ -150,7 +187,7 @@ mod tests {
              FROM {VALUES} known(id, value, words), (VALUES (0), (1)) halves(failed)"
         );
         for (descending, way) in [(false, "ASC"), (true, "DESC")] {
-            let mut sorter = Sorter::default();
+            let mut sorter = Sorter::with_room(0);
             chunks(&mut connection.prepare(&rows).unwrap(), [], |chunk| sorter.take(chunk).map(drop))
                 .unwrap();
             let sql = format!(
@@ -168,7 +205,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let sql = "SELECT range AS id, false AS failed, (range * 7919 % 60_000)::DOUBLE AS value, NULL::VARCHAR AS words \
                    FROM range(60_000)";
-        let mut sorter = Sorter::default();
+        let mut sorter = Sorter::with_room(0);
         chunks(&mut connection.prepare(sql).unwrap(), [], |chunk| sorter.take(chunk).map(drop)).unwrap();
         let values: Vec<_> = sorter.ids(true).into_iter().map(|id| id * 7919 % 60_000).collect();
         assert_eq!(values.len(), 60_000);
@@ -176,10 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn an_id_out_of_bounds_is_left_to_duckdb() {
+        let place = |id| Place::new(false, Kind::Empty, 0, id);
+        assert_eq!(place(ID_MASK as ExperimentId).map(Place::id), Some(ID_MASK as ExperimentId));
+        assert_eq!((place(ID_MASK as ExperimentId + 1), place(-1)), (None, None));
+    }
+
+    #[test]
     fn too_many_texts_are_left_to_duckdb() {
         let connection = Connection::open_in_memory().unwrap();
         let sql = "SELECT range AS id, false AS failed, NULL::DOUBLE AS value, range::VARCHAR AS words FROM range(20_000)";
-        let mut sorter = Sorter::default();
+        let mut sorter = Sorter::with_room(0);
         let mut last = true;
         chunks(&mut connection.prepare(sql).unwrap(), [], |chunk| {
             last = sorter.take(chunk)?;

@@ -20,6 +20,7 @@ use super::budget::Appetite;
 use super::chunks::{chunks, chunks_while, column};
 use super::experiments::list_of;
 use super::json_order::Sorter;
+use super::room::roomy;
 use super::row::{self, micros};
 
 /// A statement and its values.
@@ -47,8 +48,8 @@ impl Listing {
         let condition = filter_sql::compile(Dialect::DuckDb, query)?;
         let order = Order::new(Dialect::DuckDb, &query.sort, condition.params.len());
         let alone = Order::new(Dialect::DuckDb, &query.sort, 0);
-        // The values of all curves are many to hold at once.
         let appetite = match &query.sort.field {
+            // The values of all curves are many to hold at once.
             Field::Curve(..) => Appetite::Plenty,
             _ => Appetite::Little,
         };
@@ -66,22 +67,23 @@ impl Listing {
 
     /// All ids in their order.
     pub fn all_ids(&self, connection: &Connection) -> duckdb::Result<Vec<ExperimentId>> {
+        let room = rows_at_most(connection)?;
         if self.order.reads == Reads::Text && self.texts(connection)? <= FEW_TEXTS {
-            return self.read_ids(connection, &self.ranked_sql());
+            return self.read_ids(connection, &self.ranked_sql(), room);
         }
         if self.order.reads == Reads::Json
-            && let Some(ids) = self.sorted_ids(connection)?
+            && let Some(ids) = self.sorted_ids(connection, room)?
         {
             return Ok(ids);
         }
-        self.read_ids(connection, &self.ids_sql.0)
+        self.read_ids(connection, &self.ids_sql.0, room)
     }
 
     /// The same, sorted here; none where there are too many different texts for that.
-    fn sorted_ids(&self, connection: &Connection) -> duckdb::Result<Option<Vec<ExperimentId>>> {
+    fn sorted_ids(&self, connection: &Connection, room: usize) -> duckdb::Result<Option<Vec<ExperimentId>>> {
         let sql = format!("SELECT k.id, k.failed, k.value, k.words FROM ({}) k", self.keyed());
         let mut statement = connection.prepare(&sql)?;
-        let mut sorter = Sorter::default();
+        let mut sorter = Sorter::with_room(room);
         let mut fits = true;
         chunks_while(&mut statement, self.values(), |chunk| {
             fits = sorter.take(chunk)?;
@@ -120,8 +122,11 @@ impl Listing {
         self.condition.params.iter().chain(&self.order.params).map(duck_value)
     }
 
-    fn read_ids(&self, connection: &Connection, sql: &str) -> duckdb::Result<Vec<ExperimentId>> {
-        read_ids(connection, sql, self.values())
+    fn read_ids(&self, connection: &Connection, sql: &str, room: usize) -> duckdb::Result<Vec<ExperimentId>> {
+        let mut ids = roomy(room);
+        read_ids(connection, sql, self.values(), &mut ids)?;
+        ids.shrink_to_fit();
+        Ok(ids)
     }
 
     /// The first rows of all, or the last ones.
@@ -208,7 +213,9 @@ impl Listing {
         let sql =
             format!("SELECT k.id FROM ({}) k WHERE {condition} ORDER BY {list} LIMIT {limit}", self.keyed());
         let values = self.condition.params.iter().chain(&order.params).map(duck_value);
-        read_ids(connection, &sql, values)
+        let mut ids = Vec::new();
+        read_ids(connection, &sql, values, &mut ids)?;
+        Ok(ids)
     }
 
     /// Where in the order a window is.
@@ -324,14 +331,20 @@ fn read_ids(
     connection: &Connection,
     sql: &str,
     values: impl Iterator<Item = Value>,
-) -> duckdb::Result<Vec<ExperimentId>> {
+    ids: &mut Vec<ExperimentId>,
+) -> duckdb::Result<()> {
     let mut statement = connection.prepare(sql)?;
-    let mut ids = Vec::new();
     chunks(&mut statement, values, |chunk| {
         ids.extend_from_slice(column::<Int64Array>(chunk, 0)?.values());
         Ok(())
-    })?;
-    Ok(ids)
+    })
+}
+
+/// How many rows there are without a filter, which DuckDB knows without a look at them.
+fn rows_at_most(connection: &Connection) -> duckdb::Result<usize> {
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM ml_schema.experiments", [], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// The columns behind those of an experiment.

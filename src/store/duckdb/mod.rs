@@ -21,6 +21,7 @@ pub mod outbox;
 mod outline;
 pub mod performance;
 pub mod queue;
+mod room;
 pub mod row;
 pub mod schema;
 mod survey;
