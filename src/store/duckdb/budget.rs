@@ -39,12 +39,13 @@ pub struct Budget {
 struct State {
     /// How many are under way, by their appetite.
     under_way: [usize; 3],
-    limit: Appetite,
+    /// None when it is not known: setting it may have been interrupted before it was done, or after.
+    limit: Option<Appetite>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        State { under_way: [0; 3], limit: Appetite::Plenty }
+        State { under_way: [0; 3], limit: Some(Appetite::Plenty) }
     }
 }
 
@@ -94,7 +95,7 @@ impl Budget {
     }
 
     fn limit(&self, connection: &Connection, state: &mut State, wanted: Appetite) {
-        if wanted == state.limit {
+        if state.limit == Some(wanted) {
             return;
         }
         let Some(plenty) = self.known(connection) else { return };
@@ -103,9 +104,7 @@ impl Budget {
             Appetite::Little => LITTLE,
             Appetite::Plenty => plenty,
         };
-        if set(connection, limit) {
-            state.limit = wanted;
-        }
+        state.limit = set(connection, limit).then_some(wanted);
     }
 
     /// The limit there was at first. Asked once: each answer is rounded down, and setting it again and again would lower it
@@ -215,6 +214,20 @@ mod tests {
             budget.read(&connection, Appetite::Little, || assert_eq!(limit(), plenty));
             drop(writing);
             budget.read(&connection, Appetite::Little, || assert_eq!(limit(), little));
+        });
+    }
+
+    #[test]
+    fn a_write_has_plenty_after_a_limit_that_was_set_and_told_as_interrupted() {
+        let connection = Connection::open_in_memory().unwrap();
+        let budget = Budget::default();
+        budget.read(&connection, Appetite::Least, || ());
+        let broken = Connection::open_in_memory().unwrap();
+        broken.execute_batch("BEGIN; SELECT error('aborted')").unwrap_err();
+        budget.read(&broken, Appetite::Least, || {
+            connection.execute_batch("SET memory_limit = '16MB'").unwrap();
+            let _writing = budget.write(&connection);
+            assert!(limit(&connection).ends_with("GiB"), "{}", limit(&connection));
         });
     }
 
