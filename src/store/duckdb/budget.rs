@@ -19,7 +19,7 @@ const LEAST: &str = "16MB";
 const LITTLE: &str = "28MB";
 
 /// How much a read is known to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appetite {
     Least,
     Little,
