@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use duckdb::Connection;
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::window::Window;
 use crate::store::Result;
@@ -33,7 +33,14 @@ pub struct Ahead {
 #[derive(Debug, Default)]
 struct Known {
     kept: Vec<Kept>,
-    reading: Option<AbortHandle>,
+    reading: Option<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    task: AbortHandle,
+    /// Cancelled once it is done, or given up.
+    over: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -59,11 +66,11 @@ impl Ahead {
         Some(page)
     }
 
-    /// Somebody waits for something else.
-    pub fn give_up(&self) {
-        if let Some(reading) = self.known().reading.take() {
-            reading.abort();
-        }
+    /// Somebody waits for something else. Ends with the reading that was under way, whose memory he may need.
+    pub fn give_up(&self) -> Option<CancellationToken> {
+        let reading = self.known().reading.take()?;
+        reading.task.abort();
+        Some(reading.over)
     }
 
     /// Has the first windows of slow orders read that may be asked for after `query`, which found `total`, once what is
@@ -89,24 +96,35 @@ impl Ahead {
             return Ok(());
         }
         let (ahead, file, limit) = (self.clone(), engine.clone(), query.limit);
-        let reading = engine.spawn_ahead(async move {
+        let over = CancellationToken::new();
+        let ending = Arc::new(over.clone().drop_guard());
+        let task = engine.spawn_ahead(async move {
             if let Some(before) = before {
                 before.cancelled().await;
             }
             tokio::time::sleep(CALM).await;
-            ahead.read(&file, stamp, slow, limit).await;
+            ahead.read(&file, stamp, slow, limit, &ending).await;
         });
-        self.known().reading = Some(reading);
+        self.known().reading = Some(Reading { task, over });
         Ok(())
     }
 
-    async fn read(self: &Arc<Self>, file: &Arc<Engine>, stamp: Stamp, slow: Vec<Listing>, limit: u64) {
+    async fn read(
+        self: &Arc<Self>,
+        file: &Arc<Engine>,
+        stamp: Stamp,
+        slow: Vec<Listing>,
+        limit: u64,
+        ending: &Arc<DropGuard>,
+    ) {
         for listing in slow {
             if file.stamp() != stamp || file.lease().is_wanted() {
                 return;
             }
-            let (ahead, engine) = (self.clone(), file.clone());
+            let (ahead, engine, ending) = (self.clone(), file.clone(), ending.clone());
             let read = file.read_aside(DOING, move |connection, path| {
+                // Until the thread is done with it, which is later than that nobody wants it any more.
+                let _ = &ending;
                 ahead.read_one(connection, path, &engine, &listing, limit)
             });
             if let Err(error) = read.await {
@@ -186,7 +204,7 @@ mod tests {
         /// The window that was read ahead, once nothing is being read.
         async fn read_ahead(&self, query: &ExperimentQuery) -> Option<ExperimentPage> {
             let ahead = self.orders.ahead();
-            let reads = || ahead.known().reading.as_ref().is_some_and(|reading| !reading.is_finished());
+            let reads = || ahead.known().reading.as_ref().is_some_and(|reading| !reading.task.is_finished());
             while reads() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -236,5 +254,21 @@ mod tests {
         let few = store(&folder, 100).await;
         few.list(&by(Field::Id, &[rate()])).await.unwrap();
         assert_eq!(few.read_ahead(&wanted).await, None);
+    }
+    #[tokio::test]
+    async fn who_waits_for_something_else_has_all_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder, MANY).await;
+        let slow = ["a", "b", "c", "d", "e", "rate"].map(|name| Field::Param(name.to_owned()));
+        store.list(&by(Field::Id, &slow)).await.unwrap();
+        let (ahead, budget) = (store.orders.ahead(), store.engine.budget());
+        let reads = || ahead.known().reading.as_ref().is_some_and(|reading| !reading.task.is_finished());
+        store.orders.settle().await;
+        while budget.is_idle() {
+            assert!(reads());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ahead.give_up().unwrap().cancelled().await;
+        assert!(budget.is_idle());
     }
 }

@@ -73,6 +73,10 @@ impl Budget {
     /// Plenty from now until what is returned is dropped.
     pub fn write(&self, connection: &Connection) -> Plenty<'_> {
         self.begin(connection, Appetite::Plenty);
+        if self.lock().limit != Some(Appetite::Plenty) {
+            // Nothing interrupts what a write sets: this is no matter of the next attempt, as it is with a read.
+            tracing::warn!("a write goes on with less memory than DuckDB had at first");
+        }
         Plenty(self)
     }
 
@@ -160,6 +164,13 @@ mod tests {
 
     use super::super::error::from_duckdb;
     use super::*;
+
+    impl Budget {
+        /// Nothing is under way.
+        pub(in crate::store::duckdb) fn is_idle(&self) -> bool {
+            self.lock().greatest().is_none()
+        }
+    }
 
     fn limit(connection: &Connection) -> String {
         connection.query_row("SELECT current_setting('memory_limit')", [], |row| row.get(0)).unwrap()

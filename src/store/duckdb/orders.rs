@@ -70,8 +70,7 @@ impl Orders {
         query: &ExperimentQuery,
     ) -> Result<ExperimentPage> {
         let listing = Arc::new(Listing::new(query)?);
-        self.ahead.give_up();
-        if let Some(over) = self.coming(engine.stamp(), &listing) {
+        for over in [self.ahead.give_up(), self.coming(engine.stamp(), &listing)].into_iter().flatten() {
             // Two reads at a time would take twice the memory. Who has waited for long reads for himself.
             let _ = timeout(PATIENCE, over.cancelled()).await;
         }
@@ -242,7 +241,7 @@ mod tests {
             self.kept(engine.stamp(), &Listing::new(query).unwrap()).is_some()
         }
 
-        async fn settle(&self) {
+        pub(in crate::store::duckdb) async fn settle(&self) {
             let over = self.known().coming.as_ref().map(|coming| coming.over.clone());
             if let Some(over) = over {
                 over.cancelled().await;
