@@ -75,6 +75,7 @@ struct Signals {
     hang_up: Signal,
     resume: Signal,
     interrupt: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -84,13 +85,15 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             resume: signal(SignalKind::from_raw(Stop::CONT.as_raw()))?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
-    /// Forgets a ctrl-c and a stop that were meant for another program of this terminal.
+    /// Forgets a ctrl-c, a ctrl-\ and a stop that were meant for another program of this terminal.
     fn forget(&mut self) -> io::Result<()> {
         self.resume = signal(SignalKind::from_raw(Stop::CONT.as_raw()))?;
         self.interrupt = signal(SignalKind::interrupt())?;
+        self.quit = signal(SignalKind::quit())?;
         Ok(())
     }
 }
@@ -120,6 +123,7 @@ impl Dashboard {
                 _ = signals.terminate.recv() => self.next.push_back(Message::Terminate),
                 _ = signals.hang_up.recv() => self.next.push_back(Message::Terminate),
                 _ = signals.interrupt.recv() => self.next.push_back(Message::Terminate),
+                _ = signals.quit.recv() => self.next.push_back(Message::Terminate),
                 _ = signals.resume.recv() => { self.screen.enter()?; }
                 event = self.keyboard.next() => match event {
                     Some(event) => match message(event?) {

@@ -104,7 +104,7 @@ fn must_be_restored(terminal: &mut Terminal) {
 #[test]
 fn signals_restore_the_terminal() {
     let lab = Labtop::new();
-    for name in ["TERM", "HUP"] {
+    for name in ["TERM", "HUP", "INT", "QUIT"] {
         let mut terminal = from_shell(&lab, &[]);
         signal(terminal.child_of_shell(), name);
         terminal.wait_for("code 130");
