@@ -1,9 +1,10 @@
 //! What the tab remembers between sessions: its section of the view file.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::domain::filter::Field;
+use crate::domain::filter::{Field, Filter};
 use crate::tui::charts::view::CurveSettings;
 
 use super::Experiments;
@@ -40,17 +41,16 @@ struct Baseline {
 
 impl Experiments {
     pub(super) fn memory(&self) -> Table {
+        let opened = self.groups.as_ref().and_then(|groups| groups.opened.as_ref());
+        let filter = opened.unwrap_or(&self.list.filter);
         let column = |shown: &Shown| Column { field: shown.field.to_string(), width: shown.width };
         let columns = self.columns.all().iter().map(column).collect();
         let memory = Memory {
             columns: Some(columns).filter(|_| !self.columns.is_usual()),
             sort: Some(self.list.sort.to_string()),
             descending: self.list.descending,
-            filter: self
-                .groups
-                .as_ref()
-                .and_then(|groups| groups.opened.clone())
-                .unwrap_or(self.list.filter.clone()),
+            // One with a mistake would keep every run out of sight the next time.
+            filter: if mistake(filter).is_none() { filter.clone() } else { String::new() },
             hide_simulated: self.list.without_simulated,
             with_archived: self.list.with_archived,
             baseline: self.pinned.remembered().map(|(id, key)| Baseline { id, key }),
@@ -94,7 +94,10 @@ impl Experiments {
             self.list.sort = sort;
             self.list.descending = memory.descending;
         }
-        self.list.filter = memory.filter;
+        match mistake(&memory.filter) {
+            None => self.list.filter = memory.filter,
+            Some(mistake) => problems.push(format!("remembered filter '{}': {mistake}", memory.filter)),
+        }
         self.list.without_simulated = memory.hide_simulated;
         self.list.with_archived = memory.with_archived;
         if let Some(Baseline { id, key }) = memory.baseline {
@@ -107,4 +110,11 @@ impl Experiments {
         }
         problems
     }
+}
+
+/// What is wrong with a filter, if anything; none at all is right.
+fn mistake(filter: &str) -> Option<String> {
+    let text = Some(filter.trim()).filter(|text| !text.is_empty())?;
+    // Whether it can be read does not depend on the moment.
+    Filter::parse(text, Timestamp::UNIX_EPOCH).err().map(|error| error.message)
 }

@@ -614,6 +614,16 @@ fn what_is_arranged_is_kept_a_moment_later_and_comes_back() {
 }
 
 #[test]
+fn a_filter_with_a_mistake_is_not_kept() {
+    let mut stage = Stage::before_start(80, 24, Data::with_runs(20));
+    assert!(stage.app.recall(&toml::Table::new()).is_empty());
+    stage.tell(Message::Start);
+    stage.press("/acuracy = 1<enter>S").wait(3);
+    assert_eq!(last_read(&stage).filter, "acuracy = 1");
+    assert_eq!(remembered(&stage).unwrap()["experiments"]["filter"].as_str(), Some(""));
+}
+
+#[test]
 fn nothing_is_kept_where_nothing_is_remembered() {
     let mut stage = stage(80, 24);
     stage.press("sHq").wait(10);
@@ -623,11 +633,12 @@ fn nothing_is_kept_where_nothing_is_remembered() {
 #[test]
 fn a_view_that_is_not_understood_is_told_and_the_rest_holds() {
     let mut stage = Stage::before_start(80, 24, Data::with_runs(20));
-    let memory = "[experiments]\nsort = 'nonsense'\nhide_simulated = true\n[[experiments.columns]]\nfield = 'id'\n\
+    let memory = "[experiments]\nsort = 'nonsense'\nfilter = 'loss >'\nhide_simulated = true\n[[experiments.columns]]\nfield = 'id'\n\
                   [[experiments.columns]]\nfield = 'acuracy'";
     let problems = stage.app.recall(&memory.parse().unwrap());
-    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems[0].contains("did you mean accuracy"), "{problems:?}");
+    assert!(problems[2].contains("remembered filter 'loss >'"), "{problems:?}");
     stage.tell(Message::Start);
     assert_eq!(last_read(&stage).filter, "runner != 'simulate'");
     let wrong = stage.app.recall(&"[experiments]\nsort = 3".parse().unwrap());
