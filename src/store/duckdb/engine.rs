@@ -13,7 +13,7 @@ use crate::config;
 use crate::store::{Backend, ErrorKind, Health, Result, StoreError};
 
 use super::budget::Budget;
-use super::error::from_duckdb;
+use super::error::{from_duckdb, is_interrupt};
 use super::lane::{Job, Lane, Next, Ticket};
 use super::lease::{Fingerprint, Lease};
 use super::vectors::{Group, Matrices, State};
@@ -274,10 +274,20 @@ pub(super) fn snapshot<T>(
     connection: &Connection,
     look: impl FnOnce() -> duckdb::Result<T>,
 ) -> duckdb::Result<T> {
-    connection.execute_batch("BEGIN TRANSACTION")?;
-    let found = look();
-    connection.execute_batch("ROLLBACK")?;
+    let found = connection.execute_batch("BEGIN TRANSACTION").and_then(|()| look());
+    roll_back(connection);
     found
+}
+
+/// Ends the transaction, if there is one. An interrupt that comes late hits this instead of the work, and a transaction
+/// that it leaves open refuses all that comes after.
+fn roll_back(connection: &Connection) {
+    while let Err(error) = connection.execute_batch("ROLLBACK") {
+        if !is_interrupt(&error) {
+            // As when the beginning was interrupted before there was one.
+            return tracing::debug!("rolling back: {error}");
+        }
+    }
 }
 
 fn transaction<T>(
@@ -324,6 +334,28 @@ impl Drop for CancelOnDrop {
 mod tests {
     use super::super::budget::Appetite;
     use super::*;
+
+    #[test]
+    fn an_interrupt_at_any_moment_leaves_no_transaction_behind() {
+        let connection = Connection::open_in_memory().unwrap();
+        let (handle, over) = (connection.interrupt_handle(), AtomicBool::new(false));
+        let interrupt = || {
+            for pause in (0..10_000).cycle().step_by(37).take_while(|_| !over.load(Ordering::Acquire)) {
+                (0..pause).for_each(|_| std::hint::spin_loop());
+                handle.interrupt();
+            }
+        };
+        let count =
+            || connection.query_row("SELECT count(*) FROM range(1000)", [], |row| row.get::<_, i64>(0));
+        let errors: Vec<duckdb::Error> = std::thread::scope(|scope| {
+            scope.spawn(interrupt);
+            let errors = (0..2_000).filter_map(|_| snapshot(&connection, count).err()).collect();
+            over.store(true, Ordering::Release);
+            errors
+        });
+        assert!(!errors.is_empty());
+        assert!(errors.iter().all(is_interrupt), "{errors:?}");
+    }
 
     #[tokio::test]
     async fn a_read_that_takes_much_has_it_beside_one_that_is_kept_to_little() {

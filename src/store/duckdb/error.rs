@@ -26,7 +26,7 @@ pub fn from_duckdb(error: duckdb::Error, doing: &str, path: &Path) -> StoreError
             .remedy("Make room on it and try again.")
     } else if text.contains("Is a directory") {
         made(ErrorKind::Invalid, format!("{place} is a folder")).remedy("Name a file with --store FILE.")
-    } else if text.contains("Interrupted") || text.starts_with("INTERRUPT") {
+    } else if is_interrupt(&error) {
         made(ErrorKind::Cancelled, "cancelled".to_owned())
     } else if text.starts_with("IO Error") {
         made(ErrorKind::Unavailable, format!("{place}: {}", without_kind(&text)))
@@ -42,6 +42,12 @@ pub fn from_duckdb(error: duckdb::Error, doing: &str, path: &Path) -> StoreError
 /// Another process has the file open.
 pub fn is_held_elsewhere(error: &StoreError) -> bool {
     error.kind == ErrorKind::Unavailable && error.message.contains(" is held by ")
+}
+
+/// Somebody interrupted the statement.
+pub fn is_interrupt(error: &duckdb::Error) -> bool {
+    let text = text_of(error);
+    text.contains("Interrupted") || text.starts_with("INTERRUPT")
 }
 
 /// DuckDB needed more memory than its limit lets it have.
