@@ -255,6 +255,7 @@ mod tests {
         few.list(&by(Field::Id, &[rate()])).await.unwrap();
         assert_eq!(few.read_ahead(&wanted).await, None);
     }
+
     #[tokio::test]
     async fn who_waits_for_something_else_has_all_the_memory() {
         let folder = tempfile::tempdir().unwrap();
